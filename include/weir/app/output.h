@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a unit prints: a FIFO that outlives weir, read without ever blocking the unit, written to rotated
+ * files and, where there is one, the journal.
+ *
+ * The unit's stdout and stderr are the FIFO opened O_RDWR, so that a dead weir means neither SIGPIPE nor a
+ * lost line: the pipe (1 MiB where allowed) holds what the next weir reads. A flood above the rate is read,
+ * dropped and counted, so the unit never waits for the disk. A full disk is told once and never stops reading.
+ */
+#ifndef WEIR_APP_OUTPUT_H
+#define WEIR_APP_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "weir/base/err.h"
+
+#define OUTPUT_LINE_MAX 4096 /* a longer line is cut into pieces of this size, each marked "..." at its end */
+#define OUTPUT_TAIL_LINES 20 /* kept in memory for a failed start-up's report */
+
+struct output;
+
+struct output_options {
+    sd_event *event;         /* borrowed, outlives the output */
+    const char *unit;
+    const char *fifo_path;   /* RUN_DIR/UNIT.out */
+    const char *log_path;    /* STATE_DIR/log/UNIT.log; rotated to UNIT.log.1 ... */
+    uint64_t log_size_bytes;
+    uint32_t log_files;
+    uint64_t rate_bytes;     /* per second; UINT64_MAX = no limit */
+    bool echo;               /* also print to weir's stderr as "UNIT| line" (foreground run) */
+    /* Each whole line, without its newline, as it is read (before the rate limit). Borrowed for the call. May be NULL. */
+    void (*on_line)(void *user, const char *line, size_t length);
+    /* A second's flood is over or goes on: so many lines/bytes were dropped since the last call (at most one call a
+     * second). May be NULL. */
+    void (*on_dropped)(void *user, uint64_t lines, uint64_t bytes);
+    void *user;
+};
+
+/* Makes the FIFO (0600) when it is not there, opens it and the log file, attaches to the loop. A FIFO of an
+ * earlier weir is used as it is: what it holds is read. */
+int output_open(const struct output_options *options, struct output **ret, struct err *reterr);
+
+/* A new fd (O_RDWR, O_CLOEXEC) for the unit's stdout and stderr; owned by the caller. */
+int output_unit_fd(const struct output *o, struct err *reterr);
+
+/* Reads what is in the pipe now (bounded), so that the last lines of a dead unit are there. */
+void output_drain(struct output *o);
+
+/* The last lines, oldest first, as one text with newlines. Returns buf. */
+const char *output_tail(const struct output *o, char *buf, size_t size);
+
+/* Changes what a reload may change. */
+void output_set_limits(struct output *o, uint64_t log_size_bytes, uint32_t log_files, uint64_t rate_bytes);
+
+struct output_stats {
+    uint64_t lines, bytes, dropped_lines, dropped_bytes, rotations, write_errors;
+};
+void output_get_stats(const struct output *o, struct output_stats *ret);
+
+/* Detaches and closes; unlink_fifo: the unit is gone for good. Accepts NULL, returns NULL. */
+struct output *output_close(struct output *o, bool unlink_fifo);
+
+#endif
