@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Recipe of the guest's image: `image.sh OUT` makes OUT/{root.img,vmlinuz,initrd.cpio}. Called by `guest build`, which
-# owns the cache and the locking; every file that shapes the image is hashed there (this one, packages, init).
-# Packages come from where this host's apt gets them. Needs root: the root file system's owners have to be right.
-# Exit status: 0 made, 77 this host cannot (no root, no packages to be had), else a defect of the recipe.
+# owns the cache, the locking and the namespaces this runs in, and hashes what shapes the image (this file, packages,
+# init). Packages come from where this host's apt gets them. Needs root, so that the root file system's files get their
+# owners. Exit status: 0 made, 77 this host cannot (no packages to be had), else a defect of the recipe.
 set -euo pipefail
 
 readonly SUITE=bookworm
@@ -15,25 +15,6 @@ cannot() {
     exit 77
 }
 
-# --- host tools, installed only where missing -----------------------------------------------------------------------
-declare -A needs=([qemu-system-x86_64]=qemu-system-x86 [mmdebstrap]=mmdebstrap [mke2fs]=e2fsprogs
-    [busybox]=busybox-static [cpio]=cpio [depmod]=kmod [flock]=util-linux)
-missing=()
-for tool in "${!needs[@]}"; do
-    command -v "$tool" >/dev/null || missing+=("${needs[$tool]}")
-done
-[[ $(uname -m) = x86_64 ]] || cannot "the guest is x86-64 only"
-[[ $EUID = 0 ]] || cannot "building the image needs root"
-if ((${#missing[@]})); then
-    echo "guest build: installing ${missing[*]}" >&2
-    { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install \
-        "${missing[@]}"; } >&2 || cannot "cannot install ${missing[*]}"
-fi
-# A busybox linked dynamically would be useless in an initramfs.
-if ldd "$(command -v busybox)" >/dev/null 2>&1; then
-    apt-get -qq -y install busybox-static >&2 || cannot "cannot install busybox-static"
-fi
-
 # --- root file system -----------------------------------------------------------------------------------------------
 work=$(mktemp -d "$out/work.XXXXXX")
 root=$work/root
@@ -41,14 +22,14 @@ root=$work/root
 mapfile -t sources < <(grep -ls "$SUITE" /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} || true)
 packages=$(sed -e 's/#.*//' -e '/^ *$/d' "$here/packages" | paste -sd,)
 # shellcheck disable=SC2016 # the hook is expanded by mmdebstrap's shell
-fetch_kernel='cd "$1/kernel" && export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" &&
+fetch_kernel='mkdir -m 1777 "$1/kernel" && cd "$1/kernel" && export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" &&
     apt-get -qq download "$(apt-cache depends linux-image-cloud-amd64 |
         sed -n "s/^ *Depends: \(linux-image-[^ ]*\)$/\1/p" | head -n1)"'
 mmdebstrap --quiet --mode=root --variant=essential --include="$packages" \
     --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Check-Valid-Until "false"' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
-    --setup-hook='mkdir -m 1777 "$1/kernel"' --customize-hook="$fetch_kernel" \
+    --customize-hook="$fetch_kernel" \
     "$SUITE" "$root" "${sources[@]}" >&2 || cannot "cannot get Debian packages ($SUITE)"
 
 # --- kernel and initramfs -------------------------------------------------------------------------------------------
@@ -57,13 +38,13 @@ rm -rf "$root/kernel"
 release=$(basename "$work"/kernel/lib/modules/*)
 cp "$work/kernel/boot/vmlinuz-$release" "$out/vmlinuz"
 cp -r "$work/kernel/lib/modules" "$root/lib/"
-depmod -b "$root" "$release"
+chroot "$root" depmod "$release"
 
 initrd=$work/initrd
 mkdir -p "$initrd"/{bin,dev,modules,newroot}
 install -m 755 "$here/init" "$initrd/init"
 cp "$(command -v busybox)" "$initrd/bin/busybox"
-for module in virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk virtio_console; do
+for module in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk virtio_console; do
     find "$root/lib/modules/$release/kernel" -name "$module.ko" -exec cp {} "$initrd/modules/" \;
 done
 (cd "$initrd" && find . | cpio --quiet -o -H newc >"$out/initrd.cpio")
@@ -92,7 +73,7 @@ printf '127.0.0.1 localhost weir-guest\n::1 localhost\n' >"$root/etc/hosts"
 # For tests of an unprivileged caller and of the user manager's delegated subtree.
 chroot "$root" useradd --uid 1000 --create-home --shell /bin/bash tester
 mkdir -p "$root/payload" "$root/results"
-rm -rf "$root"/var/cache/apt "$root"/var/lib/apt/lists/* "$root"/boot/*
+rm -rf "$root"/var/cache/apt "$root"/var/lib/apt/lists/* "${root:?}"/boot/*
 
 # 1 GiB to spare for what tests write; the file is sparse. No journal: a cut-off guest is thrown away, never repaired.
 size=$(($(du -sm "$root" | cut -f1) + 1024))
