@@ -77,10 +77,15 @@ int fd_write_all(int fd, const void *data, size_t size)
 int fd_replace_file_at(int dirfd, const char *name, const void *data, size_t size, mode_t mode)
 {
     char temp[NAME_MAX + 1];
+    if (strchr(name, '/'))
+        return -EINVAL;
     int n = snprintf(temp, sizeof(temp), ".%s.new", name);
     if (n < 0 || (size_t)n >= sizeof(temp))
         return -ENAMETOOLONG;
-    _cleanup_close_ int fd = openat(dirfd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    /* a left-over of a crash goes first: opened with O_TRUNC it would keep its own mode, or be a link */
+    if (unlinkat(dirfd, temp, 0) < 0 && errno != ENOENT)
+        return -errno;
+    _cleanup_close_ int fd = openat(dirfd, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (fd < 0)
         return -errno;
     int r = fd_write_all(fd, data, size);
@@ -91,6 +96,15 @@ int fd_replace_file_at(int dirfd, const char *name, const void *data, size_t siz
     if (r < 0)
         (void)unlinkat(dirfd, temp, 0);
     return r;
+}
+
+/* mkdir(2) says EEXIST for anything of that name, not only for a folder. */
+static int check_is_folder(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return -errno;
+    return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }
 
 int path_mkdir_parents(const char *path, mode_t mode)
@@ -109,6 +123,6 @@ int path_mkdir_parents(const char *path, mode_t mode)
             return -errno;
         *p = saved;
         if (saved == '\0')
-            return 0;
+            return check_is_folder(path);
     }
 }

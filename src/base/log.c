@@ -4,8 +4,11 @@
 
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,15 +22,30 @@ void log_set_level(enum log_level level)
     atomic_store(&max_level, (int)level);
 }
 
+/* JOURNAL_STREAM is inherited by children whose stderr goes elsewhere: only device:inode tells,
+ * systemd.exec(5). */
+static bool is_journal_stream(const struct stat *st)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    char mine[48];
+    (void)snprintf(mine, sizeof(mine), "%llu:%llu", (unsigned long long)st->st_dev,
+                   (unsigned long long)st->st_ino);
+    return stream && strcmp(stream, mine) == 0;
+}
+
 static int write_prefix(enum log_level level, char *buf, size_t size)
 {
-    if (getenv("JOURNAL_STREAM"))
+    static const char *const words[] = {"", "", "", "error: ", "warning: ", "", "", "debug: "};
+    static const char *const colours[] = {"", "", "", "\033[1;31m", "\033[1;33m", "", "", "\033[2m"};
+    struct stat st;
+    if (fstat(STDERR_FILENO, &st) == 0 && is_journal_stream(&st))
         return snprintf(buf, size, "<%d>", (int)level);
+    if (isatty(STDERR_FILENO))
+        return snprintf(buf, size, "%s%s%s", colours[level], words[level], *colours[level] ? "\033[0m" : "");
     struct timespec now;
     struct tm tm;
     clock_gettime(CLOCK_REALTIME, &now);
     localtime_r(&now.tv_sec, &tm);
-    static const char *const words[] = {"", "", "", "error: ", "warning: ", "", "", "debug: "};
     return snprintf(buf, size, "%02d:%02d:%02d.%03ld %s", tm.tm_hour, tm.tm_min, tm.tm_sec,
                     now.tv_nsec / 1000000, words[level]);
 }

@@ -17,6 +17,7 @@
 
 #include "weir/base/cleanup.h"
 
+#define PERCENT_MAX  10000         /* as the header promises: 100 cpus, with room */
 #define FRACTION_ONE 1000000000ULL /* nine decimals: 1 ns of a second, 1 byte of a gigabyte */
 
 struct suffix {
@@ -25,10 +26,26 @@ struct suffix {
 };
 
 static const struct suffix size_suffixes[] = {
-    {"", 1},           {"B", 1},          {"K", 1ULL << 10},   {"KB", 1ULL << 10}, {"KiB", 1ULL << 10},
-    {"M", 1ULL << 20}, {"MB", 1ULL << 20}, {"MiB", 1ULL << 20}, {"G", 1ULL << 30},  {"GB", 1ULL << 30},
-    {"GiB", 1ULL << 30}, {"T", 1ULL << 40}, {"TB", 1ULL << 40}, {"TiB", 1ULL << 40}, {"P", 1ULL << 50},
-    {"PB", 1ULL << 50}, {"PiB", 1ULL << 50},
+    {"", 1},
+    {"B", 1},
+    {"K", 1ULL << 10},
+    {"KB", 1ULL << 10},
+    {"KiB", 1ULL << 10},
+    {"M", 1ULL << 20},
+    {"MB", 1ULL << 20},
+    {"MiB", 1ULL << 20},
+    {"G", 1ULL << 30},
+    {"GB", 1ULL << 30},
+    {"GiB", 1ULL << 30},
+    {"T", 1ULL << 40},
+    {"TB", 1ULL << 40},
+    {"TiB", 1ULL << 40},
+    {"P", 1ULL << 50},
+    {"PB", 1ULL << 50},
+    {"PiB", 1ULL << 50},
+    {"E", 1ULL << 60},
+    {"EB", 1ULL << 60},
+    {"EiB", 1ULL << 60},
 };
 
 static const struct suffix time_suffixes[] = {
@@ -187,9 +204,10 @@ int parse_percent(const char *s, uint32_t *ret_permyriad)
     s = skip_blanks(s);
     if (*s != '%' || *skip_blanks(s + 1) != '\0')
         return -EINVAL;
-    if (whole > 10000)
+    uint64_t hundredths = fraction / (FRACTION_ONE / 100);
+    if (whole > PERCENT_MAX || whole * 100 + hundredths > PERCENT_MAX * 100)
         return -ERANGE;
-    *ret_permyriad = (uint32_t)(whole * 100 + fraction / (FRACTION_ONE / 100));
+    *ret_permyriad = (uint32_t)(whole * 100 + hundredths);
     return 0;
 }
 
@@ -197,10 +215,11 @@ int parse_u64(const char *s, uint64_t *ret)
 {
     uint64_t whole, fraction;
     s = skip_blanks(s);
-    int r = scan_number(&s, &whole, &fraction);
+    const char *end = s;
+    int r = scan_number(&end, &whole, &fraction);
     if (r < 0)
         return r;
-    if (fraction || s[-1] == '.' || *skip_blanks(s) != '\0')
+    if (memchr(s, '.', (size_t)(end - s)) || *skip_blanks(end) != '\0')
         return -EINVAL;
     *ret = whole;
     return 0;
@@ -235,12 +254,23 @@ const char *format_size(uint64_t bytes, char buf[static FORMAT_SIZE_MAX])
         unit <<= 10;
         step++;
     }
-    uint64_t tenths = mul_div_u64(bytes % unit, 10, unit);
+    unsigned tenths = (unsigned)mul_div_u64(bytes % unit, 10, unit) % 10; /* % 10: for the compiler's sake */
     if (step == 0 || tenths == 0 || bytes / unit >= 100)
         (void)snprintf(buf, FORMAT_SIZE_MAX, "%" PRIu64 "%c", bytes / unit, letters[step]);
     else
-        (void)snprintf(buf, FORMAT_SIZE_MAX, "%" PRIu64 ".%" PRIu64 "%c", bytes / unit, tenths, letters[step]);
+        (void)snprintf(buf, FORMAT_SIZE_MAX, "%" PRIu64 ".%u%c", bytes / unit, tenths, letters[step]);
     return buf;
+}
+
+/* "3min 20s"; "3min" when nothing is left over. */
+static void format_two(char buf[static FORMAT_DURATION_MAX], uint64_t count, uint64_t per, const char *large,
+                       const char *small)
+{
+    if (count % per == 0)
+        (void)snprintf(buf, FORMAT_DURATION_MAX, "%" PRIu64 "%s", count / per, large);
+    else
+        (void)snprintf(buf, FORMAT_DURATION_MAX, "%" PRIu64 "%s %" PRIu64 "%s", count / per, large,
+                       count % per, small);
 }
 
 const char *format_duration(uint64_t us, char buf[static FORMAT_DURATION_MAX])
@@ -257,13 +287,11 @@ const char *format_duration(uint64_t us, char buf[static FORMAT_DURATION_MAX])
     else if (seconds < 60)
         (void)snprintf(buf, FORMAT_DURATION_MAX, "%" PRIu64 "s", seconds);
     else if (seconds < 3600)
-        (void)snprintf(buf, FORMAT_DURATION_MAX, "%" PRIu64 "min %" PRIu64 "s", seconds / 60, seconds % 60);
+        format_two(buf, seconds, 60, "min", "s");
     else if (seconds < 86400)
-        (void)snprintf(buf, FORMAT_DURATION_MAX, "%" PRIu64 "h %" PRIu64 "min", seconds / 3600,
-                       seconds % 3600 / 60);
+        format_two(buf, seconds / 60, 60, "h", "min");
     else
-        (void)snprintf(buf, FORMAT_DURATION_MAX, "%" PRIu64 "d %" PRIu64 "h", seconds / 86400,
-                       seconds % 86400 / 3600);
+        format_two(buf, seconds / 3600, 24, "d", "h");
     return buf;
 }
 

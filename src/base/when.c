@@ -50,9 +50,9 @@ static int parse_epoch(const char *s, uint64_t *ret_us)
 
 static int parse_calendar(const char *s, uint64_t now_us, uint64_t *ret_us)
 {
-    static const char *const formats[] = {"%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M",
-                                          "%Y-%m-%dT%H:%M",    "%Y-%m-%d",          "%H:%M:%S",
-                                          "%H:%M"};
+    static const char *const formats[] = {
+        "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M",
+        "%Y-%m-%d",          "%H:%M:%S",          "%H:%M"};
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
         time_t now = (time_t)(now_us / USEC_PER_SEC);
         struct tm tm;

@@ -26,10 +26,11 @@ int fd_write_text_at(int dirfd, const char *name, const char *text);
 /* Writes all bytes, retrying short writes. */
 int fd_write_all(int fd, const void *data, size_t size);
 
-/* Replaces a file atomically: temp file beside it, fsync, rename. mode as in open(2). */
+/* Replaces a file atomically: temp file ".NAME.new" beside it, fsync, rename. mode as in open(2). name holds no
+ * '/' (-EINVAL). One writer at a time. */
 int fd_replace_file_at(int dirfd, const char *name, const void *data, size_t size, mode_t mode);
 
-/* mkdir -p of an absolute or relative path. 0 also when it existed. */
+/* mkdir -p of an absolute or relative path. 0 also when it existed; -ENOTDIR when it is no folder. */
 int path_mkdir_parents(const char *path, mode_t mode);
 
 #endif

@@ -17,7 +17,7 @@
 #define USEC_INFINITY UINT64_MAX
 #define PERMYRIAD_ONE 10000U /* 100 % */
 
-/* "512M", "1.5G", "4096", "64 KiB": K, M, G, T, P are powers of 1024 (as systemd's limits are), with an
+/* "512M", "1.5G", "4096", "64 KiB": K, M, G, T, P, E are powers of 1024 (as systemd's limits are), with an
  * optional "B" or "iB". "infinity" and "max" give UINT64_MAX. */
 int parse_size(const char *s, uint64_t *ret_bytes);
 
@@ -40,7 +40,8 @@ int parse_bool(const char *s, int *ret);
 /* "3.9G", "512M", "812K", "17B"; UINT64_MAX is "max". Returns buf. */
 const char *format_size(uint64_t bytes, char buf[static FORMAT_SIZE_MAX]);
 
-/* "1.250s", "12ms", "3min 20s", "2h 5min", "350us"; USEC_INFINITY is "infinity". Returns buf. */
+/* "1.250s", "12ms", "3min 20s", "2h 5min", "2h", "350us"; USEC_INFINITY is "infinity". Rounded down.
+ * parse_duration() reads it back. Returns buf. */
 const char *format_duration(uint64_t us, char buf[static FORMAT_DURATION_MAX]);
 
 /* a * num / den with a 128-bit middle, rounded down; den > 0. Saturates at UINT64_MAX. */

@@ -16,7 +16,8 @@
 #include "weir/model/sample.h"
 
 /* "1234\n" or "max\n" (UINT64_MAX). memory.current, pids.max, memory.limit_in_bytes, ...
- * v1 writes "no limit" as PAGE_COUNTER_MAX (0x7ffffffffffff000): that too gives UINT64_MAX. */
+ * v1 writes "no limit" as PAGE_COUNTER_MAX (0x7ffffffffffff000 with 4 KiB pages): that too gives UINT64_MAX, as in
+ * the flat-keyed files. 0 or -EINVAL. */
 int kernel_parse_value(const char *text, uint64_t *ret);
 
 /* Which of two keys of a flat-keyed file goes to which field. */
@@ -26,7 +27,8 @@ struct kernel_key {
 };
 
 /* Flat-keyed files ("key value" lines): memory.events, pids.events, cgroup.events, memory.stat, cpu.stat,
- * memory.oom_control. Each key of the table that is present is set in *sample. Returns how many were found. */
+ * memory.oom_control. Each key of the table that is present is set in *sample. Returns how many fields were
+ * found (0 for an empty file), or -EINVAL with *sample untouched. */
 int kernel_parse_flat(const char *text, const struct kernel_key *keys, size_t count, struct sample *sample);
 
 /* Value of one key of a flat-keyed file. 0, -ENOENT or -EINVAL. */
@@ -68,10 +70,12 @@ struct kernel_cgroup_row {
     size_t path_length;
 };
 
-/* Parses the row at *text and moves *text to the next one. 1 = a row, 0 = end, -EINVAL. */
+/* Parses the row at *text and moves *text to the next one. 1 = a row, 0 = end, -EINVAL. The path of a removed cgroup
+ * ends " (deleted)", as the kernel writes it. */
 int kernel_next_cgroup_row(const char **text, struct kernel_cgroup_row *ret);
 
-/* Next pid of cgroup.procs text; moves *text on. 1 = a pid, 0 = end, -EINVAL. */
+/* Next pid of cgroup.procs text; moves *text on. 1 = a pid, 0 = end, -EINVAL. A 0 in the text (a process that the
+ * reader's pid namespace does not show) is passed over. */
 int kernel_next_pid(const char **text, int32_t *ret);
 
 #endif

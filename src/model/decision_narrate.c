@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A decision as one sentence:
+ *     [would have: ] WHAT [: EVIDENCE] [: REASON] [: EVIDENCE] [; no stronger step: REJECTIONS]
+ * Evidence against a threshold stands before the reason ("memory.current 217.6M, threshold 217.5M, held 1s:
+ * memory stayed above the threshold"), evidence that completes the reason after it ("its main process exited:
+ * code 3"). WHAT is a row of `actions`, EVIDENCE a row of `evidences`.
+ *
+ * Invariant: the same decision gives the same bytes; nothing here depends on locale, time or host.
+ */
+#include "weir/model/decision.h"
+
+#include <inttypes.h>
+
+#include "codec.h"
+#include "weir/base/units.h"
+
+/* --- values -------------------------------------------------------------------------------------- */
+
+/* One decimal for K and M, two from G on: enough to tell an observed value from the threshold it crossed.
+ * Rounded to nearest. */
+static void put_bytes(struct text_out *o, uint64_t bytes)
+{
+    static const char letters[] = "BKMGTPE";
+    unsigned step = 0;
+    if (bytes == UINT64_MAX) {
+        text_put(o, "max");
+        return;
+    }
+    while (step < 6 && bytes >> (10 * step) >= 1024)
+        step++;
+    uint64_t unit = UINT64_C(1) << (10 * step);
+    unsigned digits = step >= 3 ? 2 : 1, scale = step >= 3 ? 100 : 10;
+    uint64_t fraction = (mul_div_u64(bytes % unit, 2 * scale, unit) + 1) / 2;
+    text_put(o, "%" PRIu64, bytes / unit + fraction / scale);
+    if (fraction % scale)
+        text_put(o, ".%0*" PRIu64, (int)digits, fraction % scale);
+    text_put(o, "%c", letters[step]);
+}
+
+static void put_usec(struct text_out *o, uint64_t us)
+{
+    char text[FORMAT_DURATION_MAX];
+    text_put(o, "%s", format_duration(us, text));
+}
+
+static void put_permyriad(struct text_out *o, uint64_t share)
+{
+    text_put(o, "%" PRIu64 ".%02u%%", share / 100, (unsigned)(share % 100));
+}
+
+static void put_value(struct text_out *o, enum decision_metric metric, uint64_t value)
+{
+    static void (*const put[])(struct text_out *, uint64_t) = {
+        [METRIC_TYPE_BYTES] = put_bytes,
+        [METRIC_TYPE_USEC] = put_usec,
+        [METRIC_TYPE_PERMYRIAD] = put_permyriad,
+        [METRIC_TYPE_COUNT] = text_put_number,
+    };
+    put[decision_metric_type(metric)](o, value);
+    if (metric == METRIC_MEMORY_GROWTH)
+        text_put(o, "/s");
+}
+
+const char *decision_metric_format(enum decision_metric metric, uint64_t value,
+                                   char buf[static METRIC_FORMAT_MAX])
+{
+    struct text_out o = text_begin(buf, METRIC_FORMAT_MAX);
+    put_value(&o, metric, value);
+    return buf;
+}
+
+/* --- what is done -------------------------------------------------------------------------------- */
+
+static void put_throttle(struct text_out *o, const struct decision *d)
+{
+    const char *between = " to ";
+    if (d->amount[0] != 0 && d->amount[0] != UINT64_MAX) {
+        text_put(o, "%s", between);
+        put_permyriad(o, d->amount[0]);
+        text_put(o, " of a cpu");
+        between = ", ";
+    }
+    if (d->amount[1] != 0 && d->amount[1] != UINT64_MAX) {
+        text_put(o, "%smemory.high ", between);
+        put_bytes(o, d->amount[1]);
+    }
+}
+
+static void put_pulse(struct text_out *o, const struct decision *d)
+{
+    text_put(o, " for ");
+    put_usec(o, d->amount[0]);
+}
+
+static void put_failures(struct text_out *o, const struct decision *d)
+{
+    if (d->amount[0])
+        text_put(o, " after %" PRIu64 " failure%s", d->amount[0], d->amount[0] == 1 ? "" : "s");
+}
+
+static void put_backoff(struct text_out *o, const struct decision *d)
+{
+    if (d->amount[0]) {
+        text_put(o, " again in ");
+        put_usec(o, d->amount[0]);
+    } else {
+        text_put(o, " again at once");
+    }
+    if (d->amount[1])
+        text_put(o, " (try %" PRIu64 ")", d->amount[1]);
+}
+
+static const char *state_name(uint64_t state)
+{
+    return state < UNIT_STATE_COUNT ? unit_state_name((enum unit_state)state) : "?";
+}
+
+static void put_states(struct text_out *o, const struct decision *d)
+{
+    text_put(o, " goes from %s to %s", state_name(d->amount[0]), state_name(d->amount[1]));
+}
+
+static void put_status(struct text_out *o, const struct decision *d)
+{
+    text_put(o, " with status %" PRIu64, d->amount[0]);
+}
+
+/* before UNIT after, then what detail adds. */
+struct action {
+    const char *before;
+    const char *after;
+    void (*detail)(struct text_out *, const struct decision *);
+};
+
+static const struct action actions[DECISION_KIND_COUNT] = {
+    [DECISION_START] = {"start ", "", NULL},
+    [DECISION_ADMIT] = {"admit ", "", NULL},
+    [DECISION_REFUSE] = {"refuse to run ", "", NULL},
+    [DECISION_TERM] = {"send SIGTERM to ", "", NULL},
+    [DECISION_KILL] = {"kill every process of ", "", NULL},
+    [DECISION_CLEAN] = {"remove the cgroup of ", "", NULL},
+    [DECISION_NOTIFY] = {"ask ", " to give memory back", NULL},
+    [DECISION_THROTTLE] = {"throttle ", "", put_throttle},
+    [DECISION_UNTHROTTLE] = {"stop throttling ", "", NULL},
+    [DECISION_FREEZE] = {"freeze ", "", NULL},
+    [DECISION_THAW] = {"thaw ", "", NULL},
+    [DECISION_PULSE_FREEZE] = {"freeze ", "", put_pulse},
+    [DECISION_PULSE_THAW] = {"thaw ", " between pulses", NULL},
+    [DECISION_RESTART] = {"restart ", "", NULL},
+    [DECISION_STOP] = {"stop ", "", NULL},
+    [DECISION_FAIL] = {"give up ", "", put_failures},
+    [DECISION_BACKOFF] = {"start ", "", put_backoff},
+    [DECISION_STATE] = {"", "", put_states},
+    [DECISION_NOTE] = {"note on ", "", NULL},
+    [DECISION_EXIT] = {"end ", "", put_status},
+};
+
+static void put_action(struct text_out *o, const struct decision *d, const char *const *unit_names)
+{
+    if ((unsigned)d->kind >= DECISION_KIND_COUNT) {
+        text_put(o, "?");
+        return;
+    }
+    const struct action *a = &actions[d->kind];
+    text_put(o, "%s%s%s", a->before, d->unit == UNIT_NONE ? "weir" : unit_names[d->unit], a->after);
+    if (a->detail)
+        a->detail(o, d);
+}
+
+/* --- why ----------------------------------------------------------------------------------------- */
+
+struct evidence {
+    const char *label;                        /* before the observed value */
+    const char *threshold;                    /* before the threshold; a threshold of 0 is not told */
+    bool completes_reason;                    /* stands after the reason */
+    void (*put)(struct text_out *, uint64_t); /* NULL: as the metric's type says */
+};
+
+static const struct evidence evidences[METRIC_COUNT] = {
+    [METRIC_MEMORY_CURRENT] = {"memory.current ", "threshold ", false, NULL},
+    [METRIC_MEMORY_HEADROOM] = {"memory.headroom ", "threshold ", false, NULL},
+    [METRIC_MEMORY_GROWTH] = {"memory.growth ", "threshold ", false, NULL},
+    [METRIC_MEMORY_ETA] = {"memory.eta ", "threshold ", false, NULL},
+    [METRIC_MEMORY_PRESSURE_SOME] = {"memory.pressure.some ", "threshold ", false, NULL},
+    [METRIC_MEMORY_PRESSURE_FULL] = {"memory.pressure.full ", "threshold ", false, NULL},
+    [METRIC_OOM_KILL] = {"OOM kills ", "threshold ", true, NULL},
+    [METRIC_PIDS_EVENTS_MAX] = {"forks refused ", "threshold ", true, NULL},
+    [METRIC_EXIT_STATUS] = {"code ", "expected ", true, NULL},
+    [METRIC_EXIT_SIGNAL] = {"signal ", "expected ", true, text_put_signal},
+    [METRIC_ERRNO] = {"", "expected ", true, text_put_errno},
+    [METRIC_FAILURES] = {"failures ", "budget ", true, NULL},
+    [METRIC_RESTART_SHARE] = {"", "limit ", true, NULL},
+    [METRIC_UPTIME] = {"up for ", "limit ", true, NULL},
+    [METRIC_ELAPSED] = {"after ", "limit ", true, NULL},
+};
+
+static bool has_evidence(const struct decision *d)
+{
+    return d->metric != METRIC_NONE && (unsigned)d->metric < METRIC_COUNT;
+}
+
+static void put_evidence(struct text_out *o, const struct decision *d)
+{
+    const struct evidence *e = &evidences[d->metric];
+    text_put(o, ": %s", e->label);
+    if (e->put)
+        e->put(o, d->observed);
+    else
+        put_value(o, d->metric, d->observed);
+    if (d->threshold) {
+        text_put(o, ", %s", e->threshold);
+        put_value(o, d->metric, d->threshold);
+    }
+    if (d->held_us) {
+        text_put(o, ", held ");
+        put_usec(o, d->held_us);
+    }
+}
+
+static void put_rejections(struct text_out *o, uint32_t rejected)
+{
+    const char *between = "; no stronger step: ";
+    for (unsigned i = 0; i < REJECTED_COUNT; i++)
+        if (rejected >> i & 1U) {
+            text_put(o, "%s%s", between, decision_rejection_text((enum decision_rejection)i));
+            between = ", ";
+        }
+}
+
+const char *decision_narrate(const struct decision *d, const char *const *unit_names, char *buf, size_t size)
+{
+    struct text_out o = text_begin(buf, size);
+    bool after = has_evidence(d) && evidences[d->metric].completes_reason;
+    const char *reason = decision_reason_text(d->reason);
+    if (d->observe)
+        text_put(&o, "would have: ");
+    put_action(&o, d, unit_names);
+    if (has_evidence(d) && !after)
+        put_evidence(&o, d);
+    if (*reason)
+        text_put(&o, ": %s", reason);
+    if (after)
+        put_evidence(&o, d);
+    put_rejections(&o, d->rejected);
+    return buf;
+}
