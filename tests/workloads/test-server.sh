@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# docs-server with docs-worker as its `uv`: kills, crashes, holds and ends; nothing is lost, nothing added twice.
+# SPDX-License-Identifier: MIT
+. "$(dirname "$0")/lib.sh"
+unset ${!WEIR_DEMO_*}
+
+mkdir "$scratch/bin" && ln -s "$DOCS_WORKER" "$scratch/bin/uv"
+export PATH=$scratch/bin:$PATH
+
+# http METHOD PATH [BODY]: the answer's body, from $port on 127.0.0.1.
+http() {
+    local body=${3:-}
+    exec 7<>"/dev/tcp/127.0.0.1/$port" || return 1
+    printf '%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s' "$1" "$2" "${#body}" "$body" >&7
+    timeout 10 sed '1,/^\r$/d' <&7
+    exec 7>&-
+}
+status() { http POST /rpc '{"jsonrpc":"2.0","id":1,"method":"getStatus","params":{}}'; }
+# field NAME: a number or word of the last `status`, kept in $answer.
+field() { sed -n "s/.*\"$1\":\([a-z0-9]*\).*/\1/p" <<<"$answer"; }
+worker_pid() { sed -n 's/.*"worker":{[^}]*"pid":\([0-9]*\).*/\1/p' <<<"$answer"; }
+ask_status() { answer=$(status); }
+healthy() { [ "$(http GET /health)" = '{"status":"ok"}' ]; }
+documents_reach() { ask_status; [ "$(field totalDocuments)" -ge "$1" ] 2>/dev/null; }
+done_indexing() { ask_status; [ "$(field queue)$(field processing)$(field syncing)" = 00false ]; }
+
+# serve NAME OPTIONS...: a server in $scratch/NAME; its pid is in $server, its port in $port.
+serve() {
+    local name=$1
+    shift
+    start "$scratch/$name.log" "$DOCS_SERVER" --port 0 --port-file "$scratch/$name.port" --data-dir "$scratch/$name" --ready-after 50 "$@"
+    server=$pid log=$scratch/$name.log db=$scratch/$name/index/documents.log
+    until_true 10 test -s "$scratch/$name.port" && port=$(cat "$scratch/$name.port")
+}
+exactly_once() {
+    is "$(grep -c '^add' "$db")" "$1" "$2: $1 documents were added"
+    is "$(grep '^add' "$db" | cut -f2,3 | sort | uniq -d | wc -l)" 0 "$2: none twice"
+}
+# stop_server WHAT: SIGTERM; it exits 0 and its worker is gone.
+stop_server() {
+    ask_status
+    local worker
+    worker=$(worker_pid)
+    kill "$server"
+    wait "$server"
+    is "$?" 0 "$1: SIGTERM ends the server with status 0"
+    check "$1: and leaves no worker (${worker:-none})" gone "${worker:-none}"
+}
+
+# 1. The worker is killed in the middle of a document.
+export WEIR_DEMO_WORK_MS=40 WEIR_DEMO_LOAD_TIME_MS=100
+serve killed --generate 20
+check "healthy" healthy
+until_true 10 documents_reach 7
+victim=$(worker_pid)
+kill -9 "$victim"
+http POST /rpc '{"jsonrpc":"2.0","id":"s","method":"search","params":{"query":"x","options":{"limit":1}}}' >"$scratch/search" &
+searcher=$!
+polls=0 sick=0
+until done_indexing; do
+    polls=$((polls + 1))
+    healthy || sick=$((sick + 1))
+    [ $polls -lt 500 ] || break
+done
+is "$sick" 0 "health was ok at each of $polls polls while the worker was away"
+wait $searcher
+like "$(cat "$scratch/search")" '*"id":"s","result":{"total":1*' "a search sent while the worker was away is answered"
+exactly_once 20 "killed"
+is "$(field totalDocuments)" 20 "status tells 20 documents"
+is "$(field restarts)" 1 "and one restart"
+check "the new worker is another" test "$(worker_pid)" != "$victim"
+for line in "DB is ready" "Embedding model initialized" "\[IndexWorker\] Created 3 sections for docs/000000.md" \
+    "\[IndexWorker\] Completed: docs/000019.md" "Python worker exited with code null, signal SIGKILL" "\[IndexWorker\] Requeued: docs/"; do
+    check "log: $line" grep -q "$line" "$log"
+done
+is "$(http POST /rpc 'x' | cut -c1-60)" '{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":' "malformed JSON: -32700"
+like "$(http POST /rpc '{"id":5,"method":"none"}')" '*"id":5,"error":{"code":-32601*' "unknown method: -32601"
+like "$(http GET /nothing)" '*not found*' "unknown path"
+"$DOCS_SERVER" --port 0 --data-dir "$scratch/killed" >"$scratch/second" 2>&1
+is "$?" 1 "a second server on the same data is refused"
+stop_server "killed"
+
+# 2. It crashes by itself, after the write and before the answer: the worst moment for "exactly once".
+serve resumed --generate 5
+until_true 10 done_indexing
+stop_server "indexed"
+export WEIR_DEMO_CRASH_AFTER=4 WEIR_DEMO_CRASH_POINT=after WEIR_DEMO_WORK_MS=5 WEIR_DEMO_LOAD_TIME_MS=0
+serve resumed --generate 12
+until_true 10 done_indexing
+exactly_once 12 "crashing, and resumed"
+within "$(field restarts)" 1 2 "crashed on its way"
+unset WEIR_DEMO_CRASH_AFTER WEIR_DEMO_CRASH_POINT
+stop_server "crashing"
+
+# 3. A worker that is stopped when the server is told to end: killed after 2 s.
+export WEIR_DEMO_WORK_MS=20
+serve stopped --generate 200 --loop
+until_true 10 documents_reach 3
+victim=$(worker_pid)
+kill -STOP "$victim"
+healthy && ok "healthy with a stopped worker" || not_ok "healthy with a stopped worker"
+begin=$(date +%s%N)
+stop_server "stopped worker"
+within $((($(date +%s%N) - begin) / 1000000)) 1900 4000 "stopped worker: it took about 2 s"
+
+# 4. As the real one: never respawned, healthy, useless.
+serve real --generate 200 --never-respawn --call-timeout 1
+until_true 10 documents_reach 3
+kill -9 "$(worker_pid)"
+until_true 5 grep -q "Python worker exited" "$log"
+like "$(status)" '*Not connected to database*' "never-respawn: status is an error"
+like "$(http POST /rpc '{"id":1,"method":"search","params":{"query":"x"}}')" '*Not connected to database*' "never-respawn: search too"
+check "never-respawn: health is ok" healthy
+stop_server "never-respawn"
+
+# 5. Documents from a folder.
+mkdir -p "$scratch/docs/sub" && printf '# One\ntext\n## Two\ntext\n' >"$scratch/docs/a.md" && printf 'plain\n' >"$scratch/docs/sub/b.md" && : >"$scratch/docs/c.txt"
+export WEIR_DEMO_WORK_MS=0
+serve folder --docs "$scratch/docs/"
+until_true 10 done_indexing
+is "$(cut -f2,4 "$db" | tr '\t\n' '= ')" "a.md=2 sub/b.md=1 " "a folder: Markdown only, split at headings"
+stop_server "folder"
+
+# 6. What makes a start fail.
+start "$scratch/never.log" "$DOCS_SERVER" --port 0 --port-file "$scratch/never.port" --data-dir "$scratch/never" --ready-after 0 --never-ready
+until_true 5 grep -q "Embedding model initialized" "$scratch/never.log"
+check "never-ready: works, but opens no port" test ! -e "$scratch/never.port"
+kill "$pid"
+wait "$pid"
+is "$?" 0 "never-ready: SIGTERM ends it"
+mkdir "$scratch/empty"
+PATH=$scratch/empty "$DOCS_SERVER" --port 0 --data-dir "$scratch/nouv" >"$scratch/nouv.log" 2>&1
+is "$?" 1 "without uv in PATH it exits 1"
+"$DOCS_SERVER" --port 70000 2>/dev/null
+is "$?" 2 "a wrong port is refused with status 2"
+finish
