@@ -179,6 +179,7 @@ struct evidence {
 
 static const struct evidence evidences[METRIC_COUNT] = {
     [METRIC_MEMORY_CURRENT] = {"memory.current ", "threshold ", false, NULL},
+    [METRIC_MEMORY_USED] = {"memory.used ", "threshold ", false, NULL},
     [METRIC_MEMORY_HEADROOM] = {"memory.headroom ", "threshold ", false, NULL},
     [METRIC_MEMORY_GROWTH] = {"memory.growth ", "threshold ", false, NULL},
     [METRIC_MEMORY_ETA] = {"memory.eta ", "threshold ", false, NULL},

@@ -91,6 +91,7 @@ enum decision_reason {
 #define DECISION_METRICS(X)                                                                                  \
     X(NONE, "", COUNT)                                                                                       \
     X(MEMORY_CURRENT, "memory.current", BYTES)                                                               \
+    X(MEMORY_USED, "memory.used", BYTES) /* memory.current less the page cache that can be dropped */        \
     X(MEMORY_HEADROOM, "memory.headroom", BYTES)                                                             \
     X(MEMORY_GROWTH, "memory.growth", BYTES) /* per second */                                                \
     X(MEMORY_ETA, "memory.eta", USEC)                                                                        \

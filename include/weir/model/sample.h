@@ -29,6 +29,7 @@ enum sample_type {
     X(MEMORY_SWAP, "memory.swap.current", BYTES, false)                                                      \
     X(MEMORY_ANON, "memory.stat.anon", BYTES, false)                                                         \
     X(MEMORY_FILE, "memory.stat.file", BYTES, false)                                                         \
+    X(MEMORY_SHMEM, "memory.stat.shmem", BYTES, false) /* part of file that cannot be dropped */             \
     X(MEMORY_PGSCAN, "memory.stat.pgscan", COUNT, true)                                                      \
     X(MEMORY_PGSTEAL, "memory.stat.pgsteal", COUNT, true)                                                    \
     X(MEMORY_SOME, "memory.pressure.some", USEC, true)                                                       \

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The built-in rules every unit with a memory limit gets: what a sample leads to.
+ *
+ *   0            notify 60 %     release 65 %   throttle 75 %    restart 85 %    critical 95 %   limit
+ *   |----------------|----------------|--------------|----------------|---------------|------------|
+ *    nothing          NOTIFY           (undone below) THROTTLE         RESTART held    RESTART,
+ *                     THROTTLE if the limit is near   RESTART if the   1 s             KILL at once
+ *                     or tasks are stalled            limit is near
+ *
+ *   step      condition                                              confirmed              bounded by
+ *   --------  -----------------------------------------------------  ---------------------
+ * -------------------- NOTIFY    used >= notify                                         one sample
+ * notify_cooldown THROTTLE  used >= throttle                                       one sample throttle_max,
+ * then a eta < throttle_eta and used > notify                   CONFIRM                cool-down as long and
+ *             full pressure >= bound and memory.current > notify     the pressure window    2 % of the limit
+ * more RESTART   used >= critical                                       one sample, no grace   failure
+ * budget, or used >= restart                                        restart_hold           recycle.c's bounds
+ *             eta < restart_eta and used >= throttle                 CONFIRM
+ *             throttled to the bound, still above throttle, grown    throttle_max
+ *
+ * "used" is memory.current less the page cache that the kernel can drop (memory.stat file without shmem):
+ * a unit that reads big files sits at its limit for ever and is well. Where memory.stat is not read, it is
+ * memory.current. CONFIRM = two samples in a row and CONFIRM_US: as long as the short slope of window.c, so
+ * that one jump between two samples is never taken for a leak. A missing reading neither confirms nor denies.
+ *
+ * While starting, only critical restarts (as a failure): memory is still on its way to the baseline.
+ * While frozen by an operator, nothing is judged.
+ */
+#include "state.h"
+
+#define CONFIRM_US       (200 * USEC_PER_MSEC) /* window.c's short slope */
+#define CONFIRM_SAMPLES  2                     /* chosen: one reading alone proves nothing */
+#define STOPPING_ETA_US  (300 * USEC_PER_MSEC) /* measured: 45 ms per 512 MB to reap, and two fast samples */
+#define FAST_ETA_US      (60 * USEC_PER_SEC)   /* chosen: six times throttle_eta */
+#define FAST_QUIET_US    (2 * USEC_PER_SEC)    /* chosen: two base intervals */
+#define OOM_NOTE_WAIT_US (200 * USEC_PER_MSEC) /* chosen: an end of the main process is told by then */
+#define PIDS_NOTE_US     (10 * USEC_PER_SEC)   /* chosen: a fork loop must not flood the record */
+
+static const char restart_rule[] = "ladder.restart";
+static const char notify_rule[] = "ladder.notify";
+
+#define NOT_HELD UINT64_MAX
+
+uint64_t level(uint64_t limit, uint32_t permyriad)
+{
+    return mul_div_u64(limit, permyriad, PERMYRIAD_ONE);
+}
+
+void ladder_reset(struct engine_unit *u)
+{
+    u->memory = (struct memory_view){.eta_us = USEC_INFINITY};
+    u->level_hold = u->restart_eta_hold = u->throttle_eta_hold = (struct hold){0};
+    u->notified_us = USEC_INFINITY;
+    u->notify_id = u->freeze_id = 0;
+    u->rejected = u->owed = 0;
+    u->throttle = (struct unit_throttle){0};
+    u->counters_sum = 0;
+    u->oom_kills = u->pids_max = UINT64_MAX;
+    u->oom_new = u->oom_noted = u->pids_new = 0;
+    u->oom_last_us = u->pids_noted_us = USEC_INFINITY;
+    u->fast_until_us = 0;
+    u->notifying = false;
+    recycle_reset(u);
+    window_reset(&u->window);
+}
+
+struct decision *ladder_emit(struct turn *t, struct engine_unit *u, enum decision_kind kind,
+                             const struct why *why)
+{
+    struct decision *d = emit(t, u, kind, why);
+    d->observe = unit_policy(t, u)->mode == UNIT_MODE_OBSERVE;
+    d->rejected = u->rejected | u->owed;
+    u->owed = 0;
+    return d;
+}
+
+/* How long the condition has held now; NOT_HELD when it does not. */
+static uint64_t hold(struct hold *h, bool condition, uint64_t now_us)
+{
+    if (!condition) {
+        h->count = 0;
+        return NOT_HELD;
+    }
+    if (h->count == 0)
+        h->since_us = now_us;
+    if (h->count < CONFIRM_SAMPLES)
+        h->count++;
+    return now_us - h->since_us;
+}
+
+bool hold_confirmed(struct hold *h, bool condition, uint64_t now_us, uint64_t *ret_held_us)
+{
+    *ret_held_us = hold(h, condition, now_us);
+    return condition && h->count >= CONFIRM_SAMPLES && *ret_held_us >= CONFIRM_US;
+}
+
+/* Adds what a cumulative counter has risen since the last reading; the first reading of a life is the base.
+ */
+static uint64_t rise(const struct sample *s, enum sample_field field, uint64_t *last)
+{
+    if (!sample_has(s, field))
+        return 0;
+    uint64_t before = *last;
+    *last = s->value[field];
+    return before != UINT64_MAX && *last > before ? *last - before : 0;
+}
+
+void ladder_oom_note(struct turn *t, struct engine_unit *u)
+{
+    struct why why = why_of(lifecycle_rule, REASON_OOM_KILL);
+    why_measure(&why, METRIC_OOM_KILL, u->oom_new, 0);
+    emit(t, u, DECISION_NOTE, &why)->amount[0] = u->oom_kills;
+    u->oom_noted += u->oom_new;
+    u->oom_new = 0;
+}
+
+static void note_pids(struct turn *t, struct engine_unit *u)
+{
+    uint64_t now = t->event->t_us;
+    if (u->pids_new == 0 || (u->pids_noted_us != USEC_INFINITY && now - u->pids_noted_us < PIDS_NOTE_US))
+        return;
+    struct why why = why_of(lifecycle_rule, REASON_PIDS_LIMIT);
+    why_measure(&why, METRIC_PIDS_EVENTS_MAX, u->pids_new, 0);
+    emit(t, u, DECISION_NOTE, &why)->amount[0] = u->pids_max;
+    u->pids_noted_us = now;
+    u->pids_new = 0;
+}
+
+static void judge_counters(struct turn *t, struct engine_unit *u)
+{
+    const struct sample *s = &t->event->sample;
+    uint64_t killed = rise(s, SAMPLE_EVENTS_OOM_KILL, &u->oom_kills);
+    u->pids_new += rise(s, SAMPLE_PIDS_EVENTS_MAX, &u->pids_max);
+    if (!unit_is_running(u))
+        return;
+    if (killed > 0) {
+        u->oom_new += killed;
+        u->oom_last_us = t->event->t_us;
+        if (u->due[TIMER_OOM_NOTE] == USEC_INFINITY)
+            unit_arm(u, TIMER_OOM_NOTE, later(t->event->t_us, OOM_NOTE_WAIT_US));
+    }
+    note_pids(t, u);
+}
+
+/* Did what a kernel notification stands for change at all? */
+static bool counters_changed(struct engine_unit *u, const struct sample *s)
+{
+    static const enum sample_field fields[] = {
+        SAMPLE_EVENTS_HIGH,     SAMPLE_EVENTS_MAX,  SAMPLE_EVENTS_OOM,  SAMPLE_EVENTS_OOM_KILL,
+        SAMPLE_PIDS_EVENTS_MAX, SAMPLE_MEMORY_SOME, SAMPLE_MEMORY_FULL,
+    };
+    uint64_t sum = 0;
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        sum += s->value[fields[i]]; /* 0 when not read */
+    bool changed = sum != u->counters_sum;
+    u->counters_sum = sum;
+    return changed;
+}
+
+static uint64_t droppable_cache(const struct sample *s)
+{
+    uint64_t cache = s->value[SAMPLE_MEMORY_FILE];
+    uint64_t shmem = s->value[SAMPLE_MEMORY_SHMEM];
+    return cache > shmem ? cache - shmem : 0;
+}
+
+static uint64_t memory_limit(const struct unit_policy *p, const struct sample *s)
+{
+    uint64_t limit = sample_has(s, SAMPLE_MEMORY_MAX) ? s->value[SAMPLE_MEMORY_MAX] : UINT64_MAX;
+    return limit < p->memory_max_bytes ? limit : p->memory_max_bytes;
+}
+
+/* Takes the sample's memory figures in. false: there is nothing to judge by. */
+static bool look(struct turn *t, struct engine_unit *u)
+{
+    const struct sample *s = &t->event->sample;
+    struct memory_view *m = &u->memory;
+    if (!sample_has(s, SAMPLE_MEMORY_CURRENT))
+        return false;
+
+    uint64_t cache = droppable_cache(s);
+    m->current = s->value[SAMPLE_MEMORY_CURRENT];
+    m->used = m->current > cache ? m->current - cache : 0;
+    m->metric = cache > 0 ? METRIC_MEMORY_USED : METRIC_MEMORY_CURRENT;
+    m->limit = memory_limit(unit_policy(t, u), s);
+    struct window_row row = {
+        .t_us = t->event->t_us,
+        .used_bytes = m->used,
+        .full_us = sample_has(s, SAMPLE_MEMORY_FULL) ? s->value[SAMPLE_MEMORY_FULL] : UINT64_MAX,
+    };
+    window_push(&u->window, &row);
+    m->growth = window_growth(&u->window);
+    m->valid = m->limit != UINT64_MAX;
+    m->eta_us = USEC_INFINITY;
+    if (m->valid && m->growth > 0)
+        m->eta_us = m->used >= m->limit ? 0 : mul_div_u64(m->limit - m->used, USEC_PER_SEC, m->growth);
+    return m->valid;
+}
+
+static void keep_fast(struct turn *t, struct engine_unit *u, bool changed)
+{
+    const struct memory_view *m = &u->memory;
+    u->notifying = m->valid && m->used >= level(m->limit, unit_policy(t, u)->ladder.notify_permyriad);
+    if (u->notifying || (m->valid && m->eta_us < FAST_ETA_US) ||
+        (changed && t->event->sample.cause == SAMPLE_CAUSE_KERNEL))
+        u->fast_until_us = later(t->event->t_us, FAST_QUIET_US);
+}
+
+void ladder_restart(struct turn *t, struct engine_unit *u, const struct why *why, bool kill_now)
+{
+    const struct unit_policy *p = unit_policy(t, u);
+    bool planned = u->ready_us != USEC_INFINITY && t->event->t_us - u->started_us >= p->recycle_min_life_us;
+
+    if (p->mode == UNIT_MODE_OBSERVE) {
+        ladder_emit(t, u, DECISION_RESTART, why)->amount[0] = planned;
+        throttle_end(t, u, why);
+        u->recycle.would_have = true;
+        return;
+    }
+    struct stop_order order = {
+        .kind = DECISION_RESTART,
+        .then = planned ? THEN_START : THEN_FAILURE,
+        .why = *why,
+        .planned = planned,
+        .kill_now = kill_now,
+        .memory = true,
+    };
+    recycle_began(t, u);
+    u->recycles += planned;
+    unit_stop(t, u, &order);
+}
+
+/* Sets *why when a restart for memory is due by its condition. */
+static bool restart_is_due(struct turn *t, struct engine_unit *u, struct why *why)
+{
+    const struct ladder_policy *l = &unit_policy(t, u)->ladder;
+    const struct memory_view *m = &u->memory;
+    uint64_t now = t->event->t_us;
+    uint64_t critical = level(m->limit, l->critical_permyriad);
+    uint64_t restart = level(m->limit, l->restart_permyriad);
+    bool near = m->eta_us < l->restart_eta_us && m->used >= level(m->limit, l->throttle_permyriad);
+    uint64_t level_held = hold(&u->level_hold, m->used >= restart, now);
+    uint64_t eta_held;
+    bool eta_due = hold_confirmed(&u->restart_eta_hold, near, now, &eta_held);
+
+    *why = why_of(restart_rule, REASON_MEMORY_CRITICAL);
+    why_measure(why, m->metric, m->used, critical);
+    if (m->used >= critical)
+        return true;
+    if (u->state == UNIT_STATE_STARTING)
+        return false;
+    if (level_held != NOT_HELD && level_held >= l->restart_hold_us) {
+        why->reason = REASON_MEMORY_LEVEL;
+        why->threshold = restart;
+        why->held_us = level_held;
+        return true;
+    }
+    if (eta_due) {
+        why->reason = REASON_MEMORY_ETA;
+        why_measure(why, METRIC_MEMORY_ETA, m->eta_us, l->restart_eta_us);
+        why->held_us = eta_held;
+        return true;
+    }
+    if (level_held != NOT_HELD || near)
+        u->rejected |= 1U << REJECTED_NOT_HELD;
+    return false;
+}
+
+static bool judge_restart(struct turn *t, struct engine_unit *u)
+{
+    struct why why;
+    if (!restart_is_due(t, u, &why))
+        return false;
+    u->rejected |= (u->recycle.off_cost ? 1U << REJECTED_COST : 0) |
+                   (u->recycle.off_baseline ? 1U << REJECTED_BASELINE : 0) |
+                   (u->recycle.would_have ? 1U << REJECTED_OBSERVE : 0);
+    if (recycle_is_off(u) || u->recycle.would_have)
+        return false;
+    ladder_restart(t, u, &why, why.reason == REASON_MEMORY_CRITICAL);
+    return true;
+}
+
+static void judge_notify(struct turn *t, struct engine_unit *u)
+{
+    const struct unit_policy *p = unit_policy(t, u);
+    uint64_t now = t->event->t_us;
+    uint64_t threshold = level(u->memory.limit, p->ladder.notify_permyriad);
+    if (p->ladder.notify_permyriad == 0 || u->memory.used < threshold)
+        return;
+    if (!(p->abilities & ABILITY_NOTIFY)) {
+        if (!(u->told & (1U << DECISION_NOTIFY)))
+            u->owed |= 1U << REJECTED_UNSUPPORTED;
+        u->told |= 1U << DECISION_NOTIFY;
+        return;
+    }
+    if (now < u->cannot.notify_until_us ||
+        (u->notified_us != USEC_INFINITY && now - u->notified_us < p->ladder.notify_cooldown_us))
+        return;
+    struct why why = why_of(notify_rule, REASON_MEMORY_LEVEL);
+    why_measure(&why, u->memory.metric, u->memory.used, threshold);
+    u->notify_id = ladder_emit(t, u, DECISION_NOTIFY, &why)->id;
+    u->notified_us = now;
+}
+
+/* The grace is cut short when memory does not wait for it. */
+static void judge_stopping(struct turn *t, struct engine_unit *u)
+{
+    const struct memory_view *m = &u->memory;
+    if (u->stop.phase != STOP_PHASE_TERM || !u->stop.memory)
+        return;
+    if (m->used >= level(m->limit, unit_policy(t, u)->ladder.critical_permyriad) ||
+        m->eta_us < STOPPING_ETA_US)
+        unit_kill(t, u, REASON_MEMORY_CRITICAL);
+}
+
+void ladder_sample(struct turn *t, struct engine_unit *u)
+{
+    bool changed = counters_changed(u, &t->event->sample);
+    judge_counters(t, u);
+    bool judged = look(t, u);
+    keep_fast(t, u, changed);
+    if (!judged)
+        return;
+    if (u->state == UNIT_STATE_STOPPING)
+        judge_stopping(t, u);
+    if (!unit_is_running(u) || u->frozen)
+        return;
+    u->rejected = 0;
+    recycle_sample(t, u);
+    if (judge_restart(t, u))
+        return;
+    judge_notify(t, u);
+    throttle_judge(t, u);
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What people ask of a unit. A person's word overrules budgets, back-off and cost; it never uses them up.
+ *
+ *   state                   start          stop             restart        freeze     thaw
+ *   ----------------------  -------------  ---------------  -------------  ---------  ---------
+ *   stopped                 START  (a)     held down (b)    START  (a)     note       note
+ *   starting                note           STOP             RESTART        note       note
+ *   ready adopted draining  note           STOP             RESTART        FREEZE(c)  THAW (c)
+ *   stopping                up again       stays down (b)   up again       note       note
+ *   backoff                 at once        STOP             at once        note       note
+ *   failed                  START  (a)     note             START  (a)     note       note
+ *
+ *   (a) failures and budget forgotten, restarting for memory allowed again. A wrapped unit is not started by
+ *       weir: it may be started again, and its server has respawn_wait to do so before it is restarted
+ * itself. (b) note when that is so already. A wrapped unit's waiting and further arrivals are refused until
+ * start. (c) note when it is so already, or the host cannot. A note (amount[0] = the state) says that nothing
+ * was done.
+ */
+#include "state.h"
+
+static const struct why why_operator = {.rule = operator_rule, .reason = REASON_OPERATOR};
+
+static struct decision *nothing_to_do(struct turn *t, struct engine_unit *u)
+{
+    struct decision *d = emit(t, u, DECISION_NOTE, &why_operator);
+    d->amount[0] = u->state;
+    return d;
+}
+
+static void forgive(struct engine_unit *u)
+{
+    unit_forgive(u);
+    recycle_allow(u);
+    u->held_down = false;
+}
+
+static void start_again(struct turn *t, struct engine_unit *u)
+{
+    forgive(u);
+    u->operator_restarts++;
+    struct stop_order order = {.kind = DECISION_RESTART, .then = THEN_START, .why = why_operator};
+    unit_stop(t, u, &order);
+}
+
+static void start_wrapped(struct turn *t, struct engine_unit *u)
+{
+    forgive(u);
+    if (u->state == UNIT_STATE_BACKOFF) {
+        unit_backoff_over(t, u, &why_operator);
+        return;
+    }
+    if (u->state == UNIT_STATE_FAILED)
+        unit_move(t, u, UNIT_STATE_STOPPED, &why_operator);
+    else
+        nothing_to_do(t, u);
+    unit_await_server(t, u);
+}
+
+/* From a state in which nothing runs. */
+static void start(struct turn *t, struct engine_unit *u)
+{
+    if (t->e->ending != REASON_NONE || !unit_policy(t, u)->enabled) {
+        nothing_to_do(t, u);
+    } else if (unit_policy(t, u)->kind == UNIT_KIND_WRAPPED) {
+        start_wrapped(t, u);
+    } else {
+        forgive(u);
+        unit_start(t, u, &why_operator);
+    }
+}
+
+static void stop(struct turn *t, struct engine_unit *u)
+{
+    u->held_down = true;
+    u->want_start = false;
+    unit_refuse_pending(t, u, &why_operator);
+    if (u->state == UNIT_STATE_STOPPED || u->state == UNIT_STATE_BACKOFF) {
+        u->due[TIMER_RESPAWN] = USEC_INFINITY;
+        u->cause_id = emit(t, u, DECISION_STOP, &why_operator)->id;
+        if (u->state == UNIT_STATE_BACKOFF)
+            unit_move(t, u, UNIT_STATE_STOPPED, &why_operator);
+        u->cause_id = 0;
+        t->moved = true;
+        return;
+    }
+    struct stop_order order = {.kind = DECISION_STOP, .then = THEN_STOPPED, .why = why_operator};
+    unit_stop(t, u, &order);
+}
+
+static void verb_start(struct turn *t, struct engine_unit *u)
+{
+    if (unit_is_running(u))
+        nothing_to_do(t, u);
+    else if (u->state != UNIT_STATE_STOPPING)
+        start(t, u);
+    else if (u->stop.then == THEN_START || t->e->ending != REASON_NONE)
+        nothing_to_do(t, u);
+    else
+        start_again(t, u);
+}
+
+static void verb_stop(struct turn *t, struct engine_unit *u)
+{
+    if (u->held_down || u->state == UNIT_STATE_FAILED || t->e->ending != REASON_NONE)
+        nothing_to_do(t, u);
+    else
+        stop(t, u);
+}
+
+static void verb_restart(struct turn *t, struct engine_unit *u)
+{
+    if (!unit_is_running(u) || t->e->ending != REASON_NONE)
+        verb_start(t, u);
+    else
+        start_again(t, u);
+}
+
+static bool can_freeze(const struct turn *t, const struct engine_unit *u)
+{
+    return unit_is_running(u) && u->state != UNIT_STATE_STARTING && !u->frozen &&
+           t->e->ending == REASON_NONE && (unit_policy(t, u)->abilities & ABILITY_FREEZE);
+}
+
+static void verb_freeze(struct turn *t, struct engine_unit *u)
+{
+    if (!can_freeze(t, u)) {
+        struct decision *d = nothing_to_do(t, u);
+        if (!(unit_policy(t, u)->abilities & ABILITY_FREEZE))
+            d->rejected |= 1U << REJECTED_UNSUPPORTED;
+        return;
+    }
+    throttle_end(t, u, &why_operator);
+    u->frozen = true;
+    u->freeze_id = emit(t, u, DECISION_FREEZE, &why_operator)->id;
+}
+
+static void verb_thaw(struct turn *t, struct engine_unit *u)
+{
+    if (!u->frozen) {
+        nothing_to_do(t, u);
+        return;
+    }
+    u->frozen = false;
+    u->freeze_id = emit(t, u, DECISION_THAW, &why_operator)->id;
+}
+
+void unit_operator(struct turn *t, struct engine_unit *u)
+{
+    switch (t->event->operator_.verb) {
+    case EVENT_VERB_START:
+        verb_start(t, u);
+        break;
+    case EVENT_VERB_STOP:
+        verb_stop(t, u);
+        break;
+    case EVENT_VERB_RESTART:
+        verb_restart(t, u);
+        break;
+    case EVENT_VERB_FREEZE:
+        verb_freeze(t, u);
+        break;
+    case EVENT_VERB_THAW:
+        verb_thaw(t, u);
+        break;
+    case EVENT_VERB_COUNT:
+        break;
+    }
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The engine's state and what its parts share. Private to src/engine.
+ *
+ *   engine.c     one step: dispatch, timers, what units owe each other (order, dependency, the end)
+ *   lifecycle.c  the table of states, the only place that changes a unit's state; emitting decisions
+ *   start.c      START, ADMIT, readiness, failures, back-off, what follows an end
+ *   stop.c       STOP/RESTART -> TERM -> KILL -> EMPTY -> CLEAN, and the cause of an end
+ *   operator.c   what people ask
+ *   ladder.c     samples: levels, growth, time to the limit, restart for memory
+ *   throttle.c   holding back and letting go: throttle, freeze pulses
+ *   recycle.c    what restarting for memory costs, and when to give it up
+ *   window.c     the last seconds' readings
+ *
+ * Everything here runs inside one engine_step: a `struct turn` is that call. No part reads a clock,
+ * allocates or keeps a pointer that outlives the turn (rule names are string literals).
+ */
+#ifndef WEIR_ENGINE_STATE_H
+#define WEIR_ENGINE_STATE_H
+
+#include "weir/base/units.h"
+#include "weir/engine/engine.h"
+
+#include "window.h"
+
+#define PENDING_MAX  4  /* chosen: a server that starts more at once while its unit is down is refused */
+#define FAILURES_MAX 32 /* chosen: a larger failure_budget counts as this one */
+#define RECYCLES_MAX 64 /* 10 min (recycle_window) over 10 s (recycle_min_life), rounded up */
+
+/* Per unit at most: a conclusion with FAIL, four REFUSE, STATE; or RESTART, UNTHROTTLE, STATE, TERM after
+ * timers. */
+#define DECISIONS_PER_UNIT 12
+#define DECISIONS_EXTRA    8 /* the supervisor's own, and the event's unit a second time */
+
+#define KILL_RETRY_US  (500 * USEC_PER_MSEC) /* measured: 512 MB are gone 45 ms after SIGKILL */
+#define KILL_TRIES_MAX 10                    /* chosen: 5 s; what is left then hangs in the kernel */
+#define EXIT_WAIT_US   USEC_PER_SEC          /* the status of a process may come after its cgroup is empty */
+#define CLEAN_WAIT_US  (5 * USEC_PER_SEC)    /* chosen: rmdir is retried for some ms; never wait for ever */
+
+enum unit_timer {
+    TIMER_READY,    /* starting for too long */
+    TIMER_STOP,     /* grace over, kill again, or an answer that does not come */
+    TIMER_BACKOFF,  /* start again */
+    TIMER_RESPAWN,  /* its server did not start it anew */
+    TIMER_OOM_NOTE, /* the main process outlived a kernel OOM kill */
+    TIMER_THROTTLE, /* the throttle's time bound */
+    TIMER_PULSE,    /* freeze or thaw */
+    TIMER_COUNT,
+};
+
+enum stop_phase {
+    STOP_PHASE_NONE,
+    STOP_PHASE_TERM,  /* SIGTERM is out, within the grace */
+    STOP_PHASE_KILL,  /* cgroup.kill is out, until EMPTY */
+    STOP_PHASE_EXIT,  /* EMPTY came before EXITED */
+    STOP_PHASE_CLEAN, /* the cgroup is being removed */
+    STOP_PHASE_STUCK, /* killed KILL_TRIES_MAX times and still there */
+};
+
+/* What follows an end. */
+enum stop_then {
+    THEN_JUDGE,   /* it ended by itself: the evidence says whether it failed */
+    THEN_STOPPED, /* stays down */
+    THEN_START,   /* planned or asked for: up again, no failure */
+    THEN_FAILURE, /* weir ended it, and it counts as a failure */
+};
+
+/* The grounds of a decision. */
+struct why {
+    const char *rule; /* string literal */
+    enum decision_reason reason;
+    enum decision_metric metric;
+    uint64_t observed;
+    uint64_t threshold;
+    uint64_t held_us;
+};
+
+struct unit_stop {
+    enum stop_phase phase;
+    enum stop_then then;
+    struct why why; /* weir's reason, or the evidence's */
+    enum decision_reason kill_reason;
+    uint32_t kills;
+    bool exited;
+    bool clean;  /* ended by itself with nothing to complain about */
+    bool memory; /* stopped for memory: samples may still cut the grace short */
+};
+
+/* A condition that must hold: since when, on how many samples in a row. */
+struct hold {
+    uint64_t since_us;
+    uint32_t count;
+};
+
+struct memory_view {
+    bool valid;    /* a sample of this life had memory.current and there is a limit */
+    uint64_t used; /* memory.current less the page cache that the kernel can drop */
+    uint64_t current;
+    uint64_t limit;
+    uint64_t growth; /* bytes per second */
+    uint64_t eta_us;
+    enum decision_metric metric; /* what `used` is called */
+};
+
+struct unit_throttle {
+    bool on;
+    bool observe;      /* only as if */
+    bool frozen;       /* by a pulse */
+    uint64_t id;       /* the THROTTLE decision */
+    uint64_t pulse_id; /* the last PULSE_* decision */
+    uint64_t end_id;   /* the last UNTHROTTLE */
+    uint64_t since_us;
+    uint64_t start_used;
+    uint64_t cooldown_until_us;
+    uint64_t rearm_used; /* released on a plateau: not again below this; 0 = none */
+};
+
+/* What the host said it cannot do; USEC_INFINITY = until the policy changes. */
+struct unit_cannot {
+    uint64_t throttle_until_us, pulse_until_us, notify_until_us;
+};
+
+struct recycle_span {
+    uint64_t from_us, to_us;
+};
+
+struct unit_recycle {
+    struct recycle_span spans[RECYCLES_MAX];
+    uint32_t next, count;
+    uint64_t open_us; /* RESTART for memory decided, not READY yet; USEC_INFINITY = none */
+    bool off_cost, off_baseline;
+    bool baseline_seen; /* the first sample after ready was judged */
+    bool would_have;    /* mode observe: decided, not done; again only after a release */
+};
+
+struct ticket {
+    uint64_t ticket;
+    uint16_t via;
+};
+
+struct engine_unit {
+    uint16_t index;
+    enum unit_state state;
+    uint64_t state_since_us;
+    uint32_t generation;
+    int32_t pid;
+    uint64_t started_us;
+    uint64_t ready_us;         /* USEC_INFINITY = not ready in this life */
+    uint64_t cause_id;         /* the intervention being carried out */
+    uint64_t due[TIMER_COUNT]; /* USEC_INFINITY = not armed */
+
+    bool want_start; /* waits for its `after` units */
+    bool ever_ready;
+    bool held_down;    /* stopped by an operator */
+    bool switched_off; /* stopped because its policy disabled it */
+    bool known;        /* was there at RUN, or added since */
+    bool frozen;       /* by an operator */
+    struct unit_stop stop;
+
+    uint16_t via; /* the unit that started it */
+    uint32_t via_generation;
+    bool respawn_due;
+    struct ticket pending[PENDING_MAX];
+    uint32_t pending_count;
+
+    uint64_t failures[FAILURES_MAX]; /* times, a ring */
+    uint32_t failure_next, failure_count;
+    uint64_t failure_window_us; /* as of the last failure, for unit_view */
+    uint32_t attempts;          /* failures in a row */
+    uint32_t failure_restarts, recycles, operator_restarts;
+
+    struct memory_view memory;
+    struct hold level_hold, restart_eta_hold, throttle_eta_hold;
+    uint64_t notified_us; /* USEC_INFINITY = not yet */
+    uint64_t notify_id, freeze_id;
+    uint32_t rejected; /* this sample: why no stronger step was taken */
+    uint32_t owed;     /* to be told with the next ladder decision, once */
+    uint32_t told;     /* owed before; 1 << DECISION_NOTIFY, 1 << DECISION_THROTTLE */
+    struct unit_throttle throttle;
+    struct unit_cannot cannot;
+    struct unit_recycle recycle;
+
+    uint64_t counters_sum;        /* of what a kernel notification may have changed */
+    uint64_t oom_kills, pids_max; /* last readings; UINT64_MAX = none in this life */
+    uint64_t oom_new, oom_noted;  /* kills not told yet, and told, in this life */
+    uint64_t oom_last_us;         /* USEC_INFINITY = none */
+    uint64_t pids_new, pids_noted_us;
+    uint64_t fast_until_us;
+    bool notifying; /* at or above the notify level */
+    struct window window;
+};
+
+struct engine {
+    size_t capacity;
+    uint64_t now_us;
+    uint64_t next_id;
+    uint64_t next_due_us;        /* not later than the earliest armed timer */
+    uint64_t first_start_us;     /* USEC_INFINITY = nothing started yet */
+    bool running;                /* RUN came */
+    bool over;                   /* EXIT was decided */
+    enum decision_reason ending; /* REASON_NONE, REASON_SHUTDOWN, REASON_ALL_ENDED */
+    struct engine_unit units[];
+};
+
+/* One engine_step. */
+struct turn {
+    struct engine *e;
+    const struct policy *policy;
+    const struct event *event;
+    struct decision *out;
+    size_t count, capacity;
+    bool moved; /* some unit changed state: others may have to follow */
+};
+
+struct stop_order {
+    enum decision_kind kind; /* DECISION_STOP or DECISION_RESTART */
+    enum stop_then then;
+    struct why why;
+    bool planned;  /* amount[0] of a RESTART */
+    bool kill_now; /* no grace */
+    bool memory;
+};
+
+/* lifecycle.c */
+extern const char lifecycle_rule[], supervisor_rule[], operator_rule[];
+bool lifecycle_may_move(enum unit_state from, enum unit_state to);
+bool unit_is_running(const struct engine_unit *u); /* starting, ready, draining, adopted */
+bool unit_is_down(const struct engine_unit *u);    /* stopped, failed, or beyond weir's reach */
+void unit_move(struct turn *t, struct engine_unit *u, enum unit_state to, const struct why *why);
+void unit_arm(struct engine_unit *u, enum unit_timer timer, uint64_t at_us);
+uint64_t unit_due(const struct engine_unit *u);
+uint64_t later(uint64_t t_us, uint64_t delay_us); /* saturating */
+struct decision *emit(struct turn *t, const struct engine_unit *u, enum decision_kind kind,
+                      const struct why *why);
+struct why why_of(const char *rule, enum decision_reason reason);
+void why_measure(struct why *why, enum decision_metric metric, uint64_t observed, uint64_t threshold);
+const struct unit_policy *unit_policy(const struct turn *t, const struct engine_unit *u);
+
+/* start.c */
+void unit_reset(struct engine_unit *u);
+void unit_start(struct turn *t, struct engine_unit *u, const struct why *why);
+void unit_spawned(struct turn *t, struct engine_unit *u);
+void unit_ready(struct turn *t, struct engine_unit *u);
+void unit_ready_timeout(struct turn *t, struct engine_unit *u);
+void unit_arrived(struct turn *t, struct engine_unit *u);
+void unit_refuse_pending(struct turn *t, struct engine_unit *u, const struct why *why);
+void unit_backoff_over(struct turn *t, struct engine_unit *u, const struct why *why);
+void unit_forgive(struct engine_unit *u); /* failures and budget */
+void unit_await_server(struct turn *t, struct engine_unit *u);
+void unit_conclude(struct turn *t, struct engine_unit *u);
+uint32_t unit_failures_in_window(const struct engine_unit *u, uint64_t now_us, uint64_t window_us);
+
+/* stop.c */
+void unit_stop(struct turn *t, struct engine_unit *u, const struct stop_order *order);
+void unit_kill(struct turn *t, struct engine_unit *u, enum decision_reason reason);
+void unit_signal_again(struct turn *t, struct engine_unit *u); /* the pid came late */
+void unit_exited(struct turn *t, struct engine_unit *u);
+void unit_empty(struct turn *t, struct engine_unit *u);
+void unit_spawn_failed(struct turn *t, struct engine_unit *u);
+void unit_cleaned(struct turn *t, struct engine_unit *u);
+void unit_stop_timer(struct turn *t, struct engine_unit *u);
+
+/* operator.c */
+void unit_operator(struct turn *t, struct engine_unit *u);
+
+/* ladder.c */
+void ladder_reset(struct engine_unit *u);
+void ladder_sample(struct turn *t, struct engine_unit *u);
+void ladder_oom_note(struct turn *t, struct engine_unit *u);
+uint64_t level(uint64_t limit, uint32_t permyriad);
+bool hold_confirmed(struct hold *h, bool condition, uint64_t now_us, uint64_t *ret_held_us);
+struct decision *ladder_emit(struct turn *t, struct engine_unit *u, enum decision_kind kind,
+                             const struct why *why);
+void ladder_restart(struct turn *t, struct engine_unit *u, const struct why *why, bool kill_now);
+
+/* throttle.c */
+void throttle_judge(struct turn *t, struct engine_unit *u);
+void throttle_time_bound(struct turn *t, struct engine_unit *u);
+void throttle_pulse(struct turn *t, struct engine_unit *u);
+void throttle_end(struct turn *t, struct engine_unit *u, const struct why *why);
+void ladder_outcome(struct turn *t, struct engine_unit *u);
+
+/* recycle.c */
+bool recycle_is_off(const struct engine_unit *u);
+void recycle_reset(struct engine_unit *u);
+void recycle_allow(struct engine_unit *u); /* an operator or a new policy */
+void recycle_began(struct turn *t, struct engine_unit *u);
+void recycle_ready(struct turn *t, struct engine_unit *u);
+void recycle_sample(struct turn *t, struct engine_unit *u);
+
+#endif
