@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Decisions carried out. One row per kind; what came of it goes back to the engine as an OUTCOME event.
+ * Under mode = observe nothing is carried out: the decision is on record as a "would have".
+ */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "weir/base/log.h"
+
+static enum event_result result_of(int r)
+{
+    if (r >= 0)
+        return EVENT_RESULT_DONE;
+    return r == -EOPNOTSUPP ? EVENT_RESULT_UNSUPPORTED : EVENT_RESULT_FAILED;
+}
+
+/* Tells the engine, and a person when it went wrong. */
+static void conclude(struct unit_runtime *u, const struct decision *d, int r, const struct err *e)
+{
+    if (r < 0 && r != -ESRCH && r != -ENODEV)
+        log_warning("%s: %s failed: %s", u->s->unit_names[u->index], decision_kind_name(d->kind),
+                    e->text[0] ? e->text : "unknown reason");
+    supervisor_post_outcome(u->s, d, result_of(r), r < 0 ? -r : 0);
+}
+
+static int send_signal(const struct unit_runtime *u, int signo)
+{
+    if (u->pidfd < 0 || u->exited_us)
+        return -ESRCH;
+    return syscall(SYS_pidfd_send_signal, u->pidfd, signo, NULL, 0) < 0 ? -errno : 0;
+}
+
+static int act_term(struct unit_runtime *u, const struct decision *d, struct err *e)
+{
+    (void)d;
+    if (u->cgroup && sample_has(&u->last, SAMPLE_FROZEN))
+        (void)u->cgroup->ops->unit_freeze(u->cgroup, false, NULL); /* a handled SIGTERM waits for the thaw */
+    int r = send_signal(u, SIGTERM);
+    if (r >= 0)
+        (void)send_signal(u, SIGCONT);
+    return r < 0 ? err_errno(e, r, "SIGTERM to pid %d", (int)u->pid) : 0;
+}
+
+static int act_kill(struct unit_runtime *u, const struct decision *d, struct err *e)
+{
+    (void)d;
+    if (!u->cgroup)
+        return -ENODEV;
+    int r = u->cgroup->ops->unit_kill(u->cgroup, e);
+    sampling_check_empty(u);
+    return r;
+}
+
+static int act_notify(struct unit_runtime *u, const struct decision *d, struct err *e)
+{
+    (void)d;
+    if (u->pressure_fifo < 0)
+        return err_set(e, -EOPNOTSUPP, "the unit was given no pressure FIFO");
+    /* any byte is an event (systemd's memory pressure protocol, FIFO kind); a full pipe means that the program
+     * does not listen, or has not yet taken the last ones */
+    return write(u->pressure_fifo, "p", 1) == 1 ? 0 : err_errno(e, -errno, "memory pressure FIFO");
+}
+
+static int act_throttle(struct unit_runtime *u, const struct decision *d, struct err *e)
+{
+    uint32_t applied = 0;
+    if (!u->cgroup)
+        return -ENODEV;
+    bool on = d->kind == DECISION_THROTTLE;
+    if (!on)
+        (void)u->cgroup->ops->unit_freeze(u->cgroup, false, NULL); /* a pulse may be under way, ignoring */
+    uint64_t high = on && d->amount[1] ? d->amount[1] : UINT64_MAX;
+    return u->cgroup->ops->unit_throttle(u->cgroup, on ? (uint32_t)d->amount[0] : 0, high, &applied, e);
+}
+
+static int act_freeze(struct unit_runtime *u, const struct decision *d, struct err *e)
+{
+    if (!u->cgroup)
+        return -ENODEV;
+    bool freeze = d->kind == DECISION_FREEZE || d->kind == DECISION_PULSE_FREEZE;
+    return u->cgroup->ops->unit_freeze(u->cgroup, freeze, e);
+}
+
+static void do_clean(struct unit_runtime *u, const struct decision *d)
+{
+    struct supervisor *s = u->s;
+    struct event cleaned = {.kind = EVENT_CLEANED, .unit = u->index, .generation = d->generation};
+    if (u->output)
+        output_drain(u->output);
+    sampling_unwatch(u);
+    launch_forget(u);
+    if (u->cgroup) {
+        struct err e = ERR_NULL;
+        int r = u->cgroup->ops->unit_remove(u->cgroup, &e);
+        if (r < 0) {
+            log_warning("%s: cgroup not removed: %s; it is used anew at the next start", s->unit_names[u->index],
+                        e.text);
+            u->cgroup->ops->unit_release(u->cgroup);
+            cleaned.error = -r;
+        }
+        u->cgroup = NULL;
+    }
+    u->generation = 0;
+    state_save(s);
+    supervisor_post(s, &cleaned);
+}
+
+static void do_exit(struct supervisor *s, const struct decision *d)
+{
+    s->exit_status = (int)d->amount[0];
+    (void)sd_event_exit(s->event, 0);
+}
+
+typedef int action_fn(struct unit_runtime *u, const struct decision *d, struct err *e);
+
+/* Rows without a function are only told (RESTART's and STOP's steps follow as decisions of their own), or are
+ * handled below because they post more than an outcome. */
+static action_fn *const actions[DECISION_KIND_COUNT] = {
+    [DECISION_TERM] = act_term,           [DECISION_KILL] = act_kill,
+    [DECISION_NOTIFY] = act_notify,       [DECISION_THROTTLE] = act_throttle,
+    [DECISION_UNTHROTTLE] = act_throttle, [DECISION_FREEZE] = act_freeze,
+    [DECISION_THAW] = act_freeze,         [DECISION_PULSE_FREEZE] = act_freeze,
+    [DECISION_PULSE_THAW] = act_freeze,
+};
+
+void actuate(struct supervisor *s, const struct decision *d)
+{
+    if (d->observe)
+        return;
+    if (d->kind == DECISION_EXIT) {
+        do_exit(s, d);
+        return;
+    }
+    if (d->unit == UNIT_NONE)
+        return;
+    struct unit_runtime *u = &s->units[d->unit];
+    if (d->kind == DECISION_START)
+        launch_start(u, d);
+    else if (d->kind == DECISION_ADMIT)
+        wrap_admit(u, d);
+    else if (d->kind == DECISION_REFUSE)
+        wrap_refuse(u, d);
+    else if (d->kind == DECISION_CLEAN)
+        do_clean(u, d);
+    else if (actions[d->kind]) {
+        struct err e = ERR_NULL;
+        conclude(u, d, actions[d->kind](u, d, &e), &e);
+    }
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the next weir needs when this one is killed: RUN_DIR/state.json, written anew at every change.
+ *
+ * A process is known by pid and start time, a cgroup by its inode. Where both hold, the unit is adopted. A main
+ * process that is gone leaves its children: they are ours (the inode says so) and are ended. Where identity is in
+ * doubt nothing is touched, and the start is refused with what was found.
+ */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "weir/base/cleanup.h"
+#include "weir/base/fdio.h"
+#include "weir/base/log.h"
+
+#define STATE_FILE "state.json"
+#define STATE_VERSION 1
+#define LEFTOVER_WAIT_MS 2000 /* chosen: cgroup.kill takes ms; a process in uninterruptible I/O may take longer */
+
+static void cleanup_json(json_t **j)
+{
+    json_decref(*j);
+}
+
+void state_save(struct supervisor *s)
+{
+    _cleanup_(cleanup_json) json_t *root =
+        json_pack("{s:i, s:i, s:s, s:[]}", "version", STATE_VERSION, "pid", (int)getpid(), "base", host_base(s->host),
+                  "units");
+    json_t *units = json_object_get(root, "units");
+    for (uint16_t i = 0; units && i < s->unit_count; i++) {
+        const struct unit_runtime *u = &s->units[i];
+        if (!u->cgroup || u->generation == 0)
+            continue;
+        const char *via = u->via == UNIT_NONE ? "" : s->unit_names[u->via];
+        (void)json_array_append_new(
+            units, json_pack("{s:s, s:I, s:I, s:I, s:I, s:b, s:s}", "name", s->unit_names[i], "pid", (json_int_t)u->pid,
+                             "start_ticks", (json_int_t)u->start_ticks, "inode",
+                             (json_int_t)u->cgroup->ops->unit_inode(u->cgroup), "generation",
+                             (json_int_t)u->generation, "ready", u->ready || u->config->ready.type == CONFIG_READY_NONE,
+                             "via", via));
+    }
+    _cleanup_free_ char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
+    int r = text ? fd_replace_file_at(s->run_dirfd, STATE_FILE, text, strlen(text), 0600) : -ENOMEM;
+    if (r < 0)
+        log_warning("%s/" STATE_FILE ": %s; after a crash the units could not be adopted", s->config->run_dir,
+                    strerror(-r));
+}
+
+static json_t *state_load(const char *run_dir)
+{
+    _cleanup_free_ char *path = NULL;
+    if (asprintf(&path, "%s/" STATE_FILE, run_dir) < 0)
+        return NULL;
+    json_t *root = json_load_file(path, 0, NULL);
+    if (root && json_integer_value(json_object_get(root, "version")) != STATE_VERSION) {
+        json_decref(root);
+        return NULL;
+    }
+    return root;
+}
+
+char *state_base(const char *run_dir)
+{
+    _cleanup_(cleanup_json) json_t *root = state_load(run_dir);
+    const char *base = json_string_value(json_object_get(root, "base"));
+    return base ? strdup(base) : NULL;
+}
+
+/* Ends what is left in a cgroup that is ours and has lost its main process. */
+static int end_leftover(struct supervisor *s, const char *name, struct host_unit *cgroup, struct err *reterr)
+{
+    pid_t pids[8];
+    int count = cgroup->ops->unit_pids(cgroup, pids, ARRAY_SIZE(pids));
+    if (count > 0)
+        supervisor_mark(s, UNIT_NONE, "%s: its main process is gone, %d processes were left (pid %d ...): ending them",
+                        name, count, (int)pids[0]);
+    for (int waited = 0; cgroup->ops->unit_populated(cgroup) == 1; waited += 10) {
+        if (waited > LEFTOVER_WAIT_MS)
+            return err_set(reterr, -EBUSY, "%s: processes left by an earlier weir do not end (%s)", name,
+                           cgroup->ops->unit_path(cgroup));
+        (void)cgroup->ops->unit_freeze(cgroup, false, NULL);
+        (void)cgroup->ops->unit_kill(cgroup, NULL);
+        (void)usleep(10000);
+    }
+    int r = cgroup->ops->unit_remove(cgroup, reterr);
+    if (r < 0)
+        cgroup->ops->unit_release(cgroup);
+    return r;
+}
+
+static uint16_t unit_index(struct supervisor *s, const char *name)
+{
+    struct unit_runtime *u = name ? supervisor_unit(s, name) : NULL;
+    return u ? u->index : UNIT_NONE;
+}
+
+static int adopt_one(struct supervisor *s, json_t *entry, struct err *reterr)
+{
+    const char *name = json_string_value(json_object_get(entry, "name"));
+    uint64_t inode = (uint64_t)json_integer_value(json_object_get(entry, "inode"));
+    pid_t pid = (pid_t)json_integer_value(json_object_get(entry, "pid"));
+    uint64_t ticks = (uint64_t)json_integer_value(json_object_get(entry, "start_ticks"));
+    struct host_unit *cgroup = NULL;
+    if (!name)
+        return 0;
+    int r = s->host->ops->unit_open(s->host, name, inode, &cgroup, reterr);
+    if (r == -ENOENT)
+        return 0; /* it ended meanwhile, and nothing is left */
+    if (r < 0)
+        return r; /* -ESTALE: another cgroup stands there; not ours to touch */
+    struct unit_runtime *u = supervisor_unit(s, name);
+    int pidfd = -1;
+    if (!u || pid <= 0 || host_process_open(pid, ticks, &pidfd) < 0 ||
+        host_process_in(pid, cgroup->ops->unit_path(cgroup)) != 1) {
+        cleanup_close(&pidfd);
+        return end_leftover(s, name, cgroup, reterr);
+    }
+    (void)cgroup->ops->unit_freeze(cgroup, false, NULL); /* a freeze pulse cut short by the crash */
+    (void)cgroup->ops->unit_throttle(cgroup, 0, UINT64_MAX, &(uint32_t){0}, NULL);
+    u->cgroup = cgroup;
+    uint16_t via = unit_index(s, json_string_value(json_object_get(entry, "via")));
+    bool ready = json_is_true(json_object_get(entry, "ready"));
+    supervisor_mark(s, u->index, "found running (pid %d): adopted", (int)pid);
+    launch_adopt(u, pid, pidfd, ticks, (uint32_t)json_integer_value(json_object_get(entry, "generation")), via, ready);
+    return 0;
+}
+
+int state_adopt(struct supervisor *s, struct err *reterr)
+{
+    _cleanup_(cleanup_json) json_t *root = state_load(s->config->run_dir);
+    size_t i;
+    json_t *entry;
+    json_array_foreach(json_object_get(root, "units"), i, entry)
+    {
+        int r = adopt_one(s, entry, reterr);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Set-up, the event queue, and the end.
+ *
+ * The queue is where the one direction is kept: an event is numbered and stamped, recorded, told to the
+ * engine; its decisions are recorded, announced and carried out, which posts further events. Nothing here
+ * judges; nothing else calls engine_step.
+ */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-id128.h>
+#include <time.h>
+
+#include "weir/app/supervisor.h"
+#include "weir/base/cleanup.h"
+#include "weir/base/fdio.h"
+#include "weir/base/log.h"
+#include "weir/engine/policy_text.h"
+
+static uint64_t clock_us(clockid_t clock)
+{
+    struct timespec ts;
+    clock_gettime(clock, &ts);
+    return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
+}
+
+uint64_t now_us(void)
+{
+    return clock_us(CLOCK_MONOTONIC);
+}
+
+uint64_t now_wall_us(void)
+{
+    return clock_us(CLOCK_REALTIME);
+}
+
+struct unit_runtime *supervisor_unit(struct supervisor *s, const char *name)
+{
+    for (uint16_t i = 0; i < s->unit_count; i++)
+        if (strcmp(s->unit_names[i], name) == 0)
+            return &s->units[i];
+    return NULL;
+}
+
+/* ------------------------------------------------ the queue ------------------------------------------------ */
+
+void supervisor_post(struct supervisor *s, const struct event *e)
+{
+    if (s->queue_count == SUPERVISOR_QUEUE_MAX) {
+        /* cannot happen with bounded handlers; a lost event is worse than a dead supervisor: units go on, the
+         * next weir adopts them */
+        log_error("event queue is full (%d events in one turn): this is a bug in weir, ending", SUPERVISOR_QUEUE_MAX);
+        abort();
+    }
+    s->queue[(s->queue_head + s->queue_count++) % SUPERVISOR_QUEUE_MAX] = *e;
+}
+
+void supervisor_post_simple(struct supervisor *s, enum event_kind kind, uint16_t unit, uint32_t generation)
+{
+    struct event e = {.kind = kind, .unit = unit, .generation = generation};
+    supervisor_post(s, &e);
+}
+
+void supervisor_post_outcome(struct supervisor *s, const struct decision *d, enum event_result result, int error)
+{
+    struct event e = {.kind = EVENT_OUTCOME, .unit = d->unit, .generation = d->generation};
+    e.outcome.decision_id = d->id;
+    e.outcome.result = result;
+    e.outcome.error = error;
+    supervisor_post(s, &e);
+}
+
+static void step(struct supervisor *s, struct event *e)
+{
+    uint64_t now = now_us();
+    s->last_us = now > s->last_us ? now : s->last_us;
+    e->seq = ++s->seq;
+    e->t_us = s->last_us;
+    if (e->kind == EVENT_SAMPLE)
+        e->sample.t_us = e->t_us;
+    store_event(s->store, e);
+    announce_event(s, e);
+    int count = engine_step(s->engine, &s->policy, e, s->decisions);
+    if (count < 0) {
+        log_error("the engine refused an event of kind %s (unit %u): %s", event_kind_name(e->kind), e->unit,
+                  strerror(-count));
+        return;
+    }
+    /* all of one event's decisions are on record before the first is carried out */
+    for (int i = 0; i < count; i++)
+        store_decision(s->store, &s->decisions[i]);
+    for (int i = 0; i < count; i++) {
+        announce_decision(s, &s->decisions[i]);
+        actuate(s, &s->decisions[i]);
+    }
+}
+
+void supervisor_drain(struct supervisor *s)
+{
+    if (s->draining)
+        return;
+    s->draining = true;
+    while (s->queue_count > 0) {
+        struct event e = s->queue[s->queue_head];
+        s->queue_head = (s->queue_head + 1) % SUPERVISOR_QUEUE_MAX;
+        s->queue_count--;
+        step(s, &e);
+    }
+    s->draining = false;
+    sampling_rearm(s);
+}
+
+void supervisor_mark(struct supervisor *s, uint16_t unit, const char *fmt, ...)
+{
+    char text[STORE_TEXT_MAX];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    log_notice("%s%s%s", unit == UNIT_NONE ? "" : s->unit_names[unit], unit == UNIT_NONE ? "" : ": ", text);
+    store_mark(s->store, now_us(), unit, text);
+}
+
+/* ------------------------------------------------ set-up ------------------------------------------------ */
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
+{
+    (void)source;
+    struct supervisor *s = userdata;
+    if (si->ssi_signo == SIGHUP) {
+        char *text = NULL;
+        (void)reload_config(s, &text);
+        log_notice("reload: %s", text ? text : "out of memory");
+        free(text);
+    } else if (s->signals_seen++ == 0) {
+        supervisor_mark(s, UNIT_NONE, "%s: stopping all units (once more: kill them)", strsignal((int)si->ssi_signo));
+        s->shutting_down = true;
+        (void)sd_notify(0, "STOPPING=1");
+        supervisor_post_simple(s, EVENT_SHUTDOWN, UNIT_NONE, 0);
+    } else {
+        supervisor_mark(s, UNIT_NONE, "%s again: killing what is left", strsignal((int)si->ssi_signo));
+        for (uint16_t i = 0; i < s->unit_count; i++)
+            if (s->units[i].cgroup)
+                (void)s->units[i].cgroup->ops->unit_kill(s->units[i].cgroup, NULL);
+    }
+    supervisor_drain(s);
+    return 0;
+}
+
+static int open_loop(struct supervisor *s, struct err *reterr)
+{
+    static const int handled[] = {SIGTERM, SIGINT, SIGHUP};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < ARRAY_SIZE(handled); i++)
+        sigaddset(&set, handled[i]);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    int r = sd_event_default(&s->event);
+    for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(handled); i++)
+        r = sd_event_add_signal(s->event, NULL, handled[i], on_signal, s);
+    return r < 0 ? err_errno(reterr, r, "event loop") : 0;
+}
+
+/* The folder of sockets and FIFOs, held by one supervisor at a time. */
+static int open_run_dir(struct supervisor *s, struct err *reterr)
+{
+    const char *path = s->config->run_dir;
+    int r = path_mkdir_parents(path, 0755);
+    if (r < 0)
+        return err_errno(reterr, r, "run_dir %s", path);
+    s->run_dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->run_dirfd < 0)
+        return err_errno(reterr, -errno, "run_dir %s", path);
+    s->lock_fd = openat(s->run_dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (s->lock_fd < 0)
+        return err_errno(reterr, -errno, "%s/lock", path);
+    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+        char pid[16] = "";
+        (void)fd_pread_text(s->lock_fd, pid, sizeof(pid));
+        pid[strcspn(pid, "\n")] = '\0';
+        return err_set(reterr, -EBUSY,
+                       "supervisor '%s' is already running (pid %s, %s/lock); 'weir status -n %s' shows it",
+                       s->config->name, pid, path, s->config->name);
+    }
+    if (ftruncate(s->lock_fd, 0) == 0)
+        (void)dprintf(s->lock_fd, "%d\n", (int)getpid());
+    return 0;
+}
+
+static int open_store(struct supervisor *s, struct err *reterr)
+{
+    _cleanup_free_ char *log_dir = NULL, *path = NULL;
+    if (asprintf(&log_dir, "%s/log", s->config->state_dir) < 0 ||
+        asprintf(&path, "%s/history.db", s->config->state_dir) < 0)
+        return err_errno(reterr, -ENOMEM, "history");
+    int r = path_mkdir_parents(log_dir, 0750);
+    if (r < 0) /* history and logs fail and retry by themselves; control goes on */
+        log_warning("state_dir %s: %s; nothing is kept until that is mended", log_dir, strerror(-r));
+    struct store_options options = {
+        .path = path, .retention_us = s->config->retention_us, .max_bytes = s->config->history_max_bytes};
+    return store_open(&options, &s->store, reterr);
+}
+
+/* The config file's text with the environment's values masked: they may be secrets. */
+static char *masked_config_text(const char *path)
+{
+    _cleanup_fclose_ FILE *in = fopen(path, "re");
+    char *text = NULL;
+    size_t size = 0;
+    _cleanup_fclose_ FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    _cleanup_free_ char *line = NULL;
+    size_t capacity = 0;
+    while (in && getline(&line, &capacity, in) > 0) {
+        const char *key = line + strspn(line, " \t");
+        if (strncmp(key, "environment", 11) == 0 && key[strcspn(key, "=_ \t")] != '_')
+            fputs("environment = (masked)\n", out);
+        else
+            fputs(line, out);
+    }
+    (void)fflush(out);
+    return text;
+}
+
+static void begin_run(struct supervisor *s)
+{
+    char boot_id[SD_ID128_STRING_MAX] = "";
+    sd_id128_t id;
+    if (sd_id128_get_boot(&id) >= 0)
+        (void)sd_id128_to_string(id, boot_id);
+    _cleanup_free_ char *text = masked_config_text(s->config->path);
+    s->started_us = now_us();
+    uint64_t wall = now_wall_us();
+    s->clock_offset_us = wall - s->started_us;
+    struct store_run run = {
+        .supervisor = s->config->name,
+        .config_path = s->config->path,
+        .config_text = text ? text : "",
+        .weir_version = WEIR_VERSION,
+        .kernel = s->info.kernel,
+        .layout = host_layout_name(s->info.layout),
+        .boot_id = boot_id,
+        .wall_us = wall,
+        .monotonic_us = s->started_us,
+        .interval_us = s->policy.interval_us,
+        .unit_names = s->unit_names,
+        .unit_count = s->unit_count,
+    };
+    if (store_run_begin(s->store, &run) < 0)
+        log_warning("history: the run could not be begun, ignoring");
+}
+
+static void protect_self(const struct supervisor *s)
+{
+    /* pages are locked as they are touched, so that control goes on while the machine swaps */
+    if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
+        log_debug("mlockall: %s, ignoring", strerror(errno));
+    if ((s->info.features & HOST_FEATURE_OOM_ADJUST_DOWN) &&
+        fd_write_text_at(AT_FDCWD, "/proc/self/oom_score_adj", "-900") < 0)
+        log_debug("oom_score_adj cannot be lowered, ignoring");
+}
+
+static void tell_host(const struct supervisor *s)
+{
+    log_notice("weir %s: supervisor '%s', kernel %s, %s cgroup layout, controllers:%s%s%s", WEIR_VERSION,
+               s->config->name, s->info.kernel, host_layout_name(s->info.layout),
+               s->info.controllers & HOST_CONTROLLER_MEMORY ? " memory" : "",
+               s->info.controllers & HOST_CONTROLLER_PIDS ? " pids" : "",
+               s->info.controllers & HOST_CONTROLLER_CPU ? " cpu" : "");
+    char missing[256] = "";
+    const char *use;
+    for (unsigned bit = 0; bit < 32; bit++) {
+        const char *name = host_feature_name(bit, &use);
+        if (!name || s->info.features & (1U << bit))
+            continue;
+        size_t n = strlen(missing);
+        (void)snprintf(missing + n, sizeof(missing) - n, "%s%s", n ? ", " : "", name);
+    }
+    if (missing[0])
+        log_notice("this host lacks: %s ('weir doctor' says what that means)", missing);
+}
+
+static void supervisor_deinit(struct supervisor *s)
+{
+    control_close(s);
+    wrap_close(s);
+    for (uint16_t i = 0; i < s->unit_count; i++) {
+        struct unit_runtime *u = &s->units[i];
+        bool over = u->cgroup == NULL;
+        launch_forget(u);
+        sampling_unwatch(u);
+        if (u->cgroup)
+            u->cgroup->ops->unit_release(u->cgroup);
+        output_close(u->output, over);
+        if (u->pressure_fifo >= 0)
+            close(u->pressure_fifo);
+    }
+    store_close(s->store);
+    if (s->host)
+        s->host->ops->close(s->host);
+    engine_free(s->engine);
+    free(s->decisions);
+    free(s->queue);
+    free(s->units);
+    free(s->policy_units);
+    free(s->unit_names);
+    free(s->config_path);
+    for (size_t i = 0; i < ARRAY_SIZE(s->retired); i++)
+        if (s->retired[i]) {
+            config_deinit(s->retired[i]);
+            free(s->retired[i]);
+        }
+    if (s->config) {
+        config_deinit(s->config);
+        free(s->config);
+    }
+    sd_event_source_unref(s->tick_source);
+    sd_event_source_unref(s->deadline_source);
+    sd_event_unref(s->event);
+    cleanup_close(&s->run_dirfd);
+    cleanup_close(&s->lock_fd);
+}
+
+/* What is left in the run folder when no unit is: nothing. */
+static void remove_run_dir(struct supervisor *s)
+{
+    static const char *const files[] = {"control.sock", "wrap.sock", "state.json", "lock"};
+    for (uint16_t i = 0; i < s->unit_count; i++) {
+        if (s->units[i].cgroup)
+            return;
+        _cleanup_free_ char *fifo = run_path(s, s->unit_names[i], ".pressure");
+        if (fifo)
+            (void)unlink(fifo);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+        (void)unlinkat(s->run_dirfd, files[i], 0);
+    (void)unlinkat(s->run_dirfd, "wrap", AT_REMOVEDIR);
+    (void)rmdir(s->config->run_dir);
+}
+
+static int set_up(struct supervisor *s, struct host *host, struct err *reterr)
+{
+    int r = open_loop(s, reterr);
+    if (r >= 0)
+        r = open_run_dir(s, reterr);
+    if (r < 0)
+        return r;
+    s->host = host;
+    if (!s->host) {
+        _cleanup_free_ char *base = state_base(s->config->run_dir);
+        r = host_open(&s->info, s->config->name, base, &s->host, reterr);
+        if (r < 0)
+            return r;
+    }
+    s->queue = calloc(SUPERVISOR_QUEUE_MAX, sizeof(*s->queue));
+    if (!s->queue)
+        return err_errno(reterr, -ENOMEM, "event queue");
+    r = reload_build(s, reterr);
+    if (r >= 0)
+        r = open_store(s, reterr);
+    if (r >= 0)
+        r = wrap_open(s, reterr);
+    if (r >= 0)
+        r = control_open(s, reterr);
+    return r;
+}
+
+void supervisor_record_policy(struct supervisor *s)
+{
+    char text[POLICY_TEXT_MAX];
+    if (policy_text_format(&s->policy, text, sizeof(text)) > 0)
+        store_policy(s->store, s->seq + 1, UNIT_NONE, text);
+    for (uint16_t i = 0; i < s->unit_count; i++)
+        if (policy_text_format_unit(&s->policy_units[i], text, sizeof(text)) > 0)
+            store_policy(s->store, s->seq + 1, i, text);
+}
+
+int supervisor_run(const struct supervisor_options *options, struct err *reterr)
+{
+    struct supervisor s = {
+        .info = *options->info, .config = options->config, .run_dirfd = -1, .lock_fd = -1, .wrap_fd = -1,
+        .control_fd = -1, .echo = options->echo};
+    s.config_path = strdup(s.config->path);
+    if (!s.config_path)
+        return err_errno(reterr, -ENOMEM, "config path");
+    int r = set_up(&s, options->host, reterr);
+    if (r >= 0) {
+        protect_self(&s);
+        tell_host(&s);
+        begin_run(&s);
+        supervisor_record_policy(&s);
+        r = state_adopt(&s, reterr);
+    }
+    if (r >= 0)
+        r = sampling_start(&s, reterr);
+    if (r >= 0) {
+        supervisor_post_simple(&s, EVENT_RUN, UNIT_NONE, 0);
+        supervisor_drain(&s);
+        state_save(&s);
+        r = sd_event_loop(s.event);
+        if (r < 0)
+            err_errno(reterr, r, "event loop");
+        else
+            r = s.exit_status;
+        store_run_end(s.store, now_us(), r);
+        remove_run_dir(&s);
+    }
+    supervisor_deinit(&s);
+    return r;
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor's own state, shared by the files of src/app; nothing outside includes it.
+ *
+ *   kernel, clock, operator, processes
+ *        |  sampling.c  wrap.c  control.c  launch.c
+ *        v
+ *   supervisor_post(event)  -> queue -> recorded (store) -> engine_step -> decisions
+ *                                                                            |  recorded, announced (announce.c)
+ *        ^                                                                   v
+ *        +------------- outcome, spawned, cleaned, ... ------------ actuate.c, launch.c
+ *
+ * Everything runs on one thread, the event loop's. Handlers never call each other's effects: they post
+ * events, and the queue is worked off in order before the loop sleeps again.
+ */
+#ifndef WEIR_APP_SUPERVISOR_PRIVATE_H
+#define WEIR_APP_SUPERVISOR_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "weir/app/output.h"
+#include "weir/app/probe.h"
+#include "weir/base/units.h"
+#include "weir/config/config.h"
+#include "weir/engine/engine.h"
+#include "weir/host/host.h"
+#include "weir/store/store.h"
+
+#define SUPERVISOR_QUEUE_MAX 4096 /* chosen: a turn posts a few events per unit; bounds a runaway */
+#define SUPERVISOR_UNITS_SPARE 32 /* units a reload may add before weir must be restarted */
+#define SUPERVISOR_RETIRED_MAX 16 /* reloads that removed running units, at the same time */
+#define EXIT_RETRY_US 10000       /* PIDFD_GET_INFO tells once the parent has reaped: ask again this often */
+#define EXIT_RETRY_MAX_US 800000  /* ... this long; below the engine's own bound of 1 s */
+
+struct supervisor;
+
+/* A kernel notification of a unit, wired into the loop. */
+struct unit_watch {
+    struct supervisor *s;
+    uint16_t unit;
+    struct host_watch watch;
+    sd_event_source *source;
+};
+
+struct unit_runtime {
+    struct supervisor *s;
+    uint16_t index;
+    char name[UNIT_NAME_MAX];
+    struct config_unit *config; /* into one of s->configs */
+
+    struct host_unit *cgroup; /* NULL: no cgroup now */
+    uint32_t generation;      /* of the processes in it */
+    uint32_t missing;         /* host_feature bits asked for and not enforced (best_effort) */
+    pid_t pid;                /* main process, 0 = none */
+    int pidfd;
+    uint64_t start_ticks;
+    enum event_how how;
+    uint16_t via;
+    bool ready;
+    bool empty_posted;
+    uint64_t oom_base, pids_base; /* counters when this generation began */
+    sd_event_source *exit_source;
+    sd_event_source *exit_retry;
+    uint64_t exited_us; /* when the pidfd told; 0 = lives */
+
+    struct output *output;
+    struct probe *probe;
+    struct notify_socket *notify;
+    char **environment; /* of the running generation: borrowed by its exec probe */
+    int pressure_fifo;  /* written to on NOTIFY; -1 = none */
+    char status_text[128]; /* STATUS= of the notify protocol */
+
+    struct unit_watch watches[HOST_WATCHES_MAX];
+    size_t watch_count;
+    uint64_t next_fast_us;
+
+    struct sample last;      /* newest reading */
+    struct sample tick[2];   /* the two newest ticks: pressure over the interval */
+    uint32_t tick_count;
+    uint64_t ticks_total, ticks_missed, late_max_us;
+    uint64_t refused_output_lines;
+};
+
+/* A wrapped command waiting for its place (wrap.c). */
+struct wrap_client;
+
+struct supervisor {
+    sd_event *event;
+    struct host_info info;
+    struct host *host;
+    struct config *config;  /* the newest */
+    struct config *retired[SUPERVISOR_RETIRED_MAX]; /* older ones that removed units still refer to */
+    char *config_path;
+    struct policy policy;
+    struct unit_policy *policy_units;
+    const char **unit_names;
+    struct unit_runtime *units;
+    uint16_t unit_count, unit_capacity;
+    struct engine *engine;
+    struct decision *decisions;
+    struct store *store;
+
+    struct event *queue; /* ring of SUPERVISOR_QUEUE_MAX */
+    size_t queue_head, queue_count;
+    bool draining;
+    uint64_t seq, last_us;
+
+    int run_dirfd;
+    int lock_fd;
+    sd_event_source *tick_source, *deadline_source, *drain_source;
+    uint64_t tick_us; /* when the next tick is due */
+    uint64_t started_us;
+    uint64_t clock_offset_us; /* wall - monotonic, last told to the store */
+
+    int wrap_fd;
+    sd_event_source *wrap_source;
+    struct wrap_client *wrap_clients;
+    uint64_t wrap_ticket;
+
+    int control_fd;
+    sd_event_source *control_source;
+    struct control_client *control_clients;
+    unsigned control_client_count;
+
+    bool echo;
+    bool keep; /* end without stopping the units */
+    bool shutting_down, ready_told;
+    unsigned signals_seen;
+    int exit_status;
+};
+
+/* --- supervisor.c --- */
+uint64_t now_us(void);
+uint64_t now_wall_us(void);
+struct unit_runtime *supervisor_unit(struct supervisor *s, const char *name);
+/* Puts the event into the queue (seq and t_us are filled in when it is taken out). */
+void supervisor_post(struct supervisor *s, const struct event *e);
+void supervisor_post_simple(struct supervisor *s, enum event_kind kind, uint16_t unit, uint32_t generation);
+void supervisor_post_outcome(struct supervisor *s, const struct decision *d, enum event_result result, int error);
+/* Works the queue off. Called by every handler of the loop at its end. */
+void supervisor_drain(struct supervisor *s);
+/* A line in weir's log and in the record's time line. */
+void supervisor_mark(struct supervisor *s, uint16_t unit, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* The policy now in force, for the record, before the event that makes the engine see it. */
+void supervisor_record_policy(struct supervisor *s);
+
+/* --- sampling.c --- */
+int sampling_start(struct supervisor *s, struct err *reterr);
+void sampling_read(struct unit_runtime *u, enum sample_cause cause, uint64_t late_us, uint32_t missed);
+/* Wires the unit's kernel notifications into the loop / takes them out. */
+void sampling_watch(struct unit_runtime *u);
+void sampling_unwatch(struct unit_runtime *u);
+void sampling_check_empty(struct unit_runtime *u);
+/* After each drain: arms the loop for the engine's deadline and the fast readings. */
+void sampling_rearm(struct supervisor *s);
+/* Share of the newest tick interval, permyriad; -1 = not known. */
+int64_t sampling_pressure(const struct unit_runtime *u, enum sample_field field);
+
+/* --- launch.c --- */
+void launch_start(struct unit_runtime *u, const struct decision *d);
+void launch_adopt(struct unit_runtime *u, pid_t pid, int pidfd, uint64_t start_ticks, uint32_t generation,
+                  uint16_t via, bool ready);
+/* The unit's new main process, after its placement: watches it, starts its readiness check, posts SPAWNED. */
+void launch_follow(struct unit_runtime *u, pid_t pid, int pidfd, enum event_how how);
+int launch_make_cgroup(struct unit_runtime *u, struct err *reterr);
+int launch_open_output(struct unit_runtime *u, struct err *reterr);
+int launch_open_pressure(struct unit_runtime *u, struct err *reterr);
+/* After a reload put another config under a unit that is not ready yet. */
+void launch_restart_probe(struct unit_runtime *u);
+void launch_forget(struct unit_runtime *u); /* the generation is over: pidfd, probe, sockets */
+void launch_limits(const struct supervisor *s, const struct unit_runtime *u, struct host_limits *ret);
+char *run_path(const struct supervisor *s, const char *unit, const char *suffix);
+
+/* --- actuate.c --- */
+void actuate(struct supervisor *s, const struct decision *d);
+
+/* --- announce.c --- */
+void announce_decision(struct supervisor *s, const struct decision *d);
+void announce_event(struct supervisor *s, const struct event *e);
+/* What a person needs when a unit's start failed: last lines, usage, pressure. */
+void announce_failed_start(struct unit_runtime *u);
+void announce_status(struct supervisor *s); /* sd_notify STATUS=, WATCHDOG= */
+
+/* --- state.c --- */
+void state_save(struct supervisor *s);
+int state_adopt(struct supervisor *s, struct err *reterr);
+/* The subtree recorded by an earlier run; NULL = none. Owned by the caller. */
+char *state_base(const char *run_dir);
+
+/* --- wrap.c --- */
+int wrap_open(struct supervisor *s, struct err *reterr);
+int wrap_link(struct supervisor *s, struct err *reterr); /* (re)makes the folder of names */
+void wrap_admit(struct unit_runtime *u, const struct decision *d);
+void wrap_refuse(struct unit_runtime *u, const struct decision *d);
+void wrap_close(struct supervisor *s);
+
+/* --- control.c --- */
+int control_open(struct supervisor *s, struct err *reterr);
+void control_close(struct supervisor *s);
+void control_signal(struct supervisor *s, const struct decision *d, const char *sentence);
+
+/* --- reload.c --- */
+/* Builds policy, runtime table and abilities from s->config. */
+int reload_build(struct supervisor *s, struct err *reterr);
+/* Reads the config file again. *ret_text (owned by the caller): what changed, or the problems. */
+int reload_config(struct supervisor *s, char **ret_text);
+int reload_set(struct supervisor *s, const char *unit, const char *assignment, uint32_t uid, struct err *reterr);
+
+/* --- status.c --- */
+char *status_json(struct supervisor *s); /* owned by the caller; NULL = out of memory */
+
+#endif
