@@ -2,7 +2,6 @@
 /* "key=value" lines, both ways; see codec.h. One row of type_table per kind of member. */
 #include "codec.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -66,21 +65,21 @@ void text_put_number(struct text_out *o, uint64_t value)
         text_put(o, "%" PRIu64, value);
 }
 
-void text_put_signal(struct text_out *o, uint64_t signal)
+void text_put_signal(struct text_out *o, int64_t signal)
 {
-    const char *name = signal <= INT_MAX ? sigabbrev_np((int)signal) : NULL;
-    text_put(o, "%" PRIu64, signal);
+    const char *name = signal > 0 && signal <= INT_MAX ? sigabbrev_np((int)signal) : NULL;
+    text_put(o, "%" PRId64, signal);
     if (name)
         text_put(o, " (SIG%s)", name);
 }
 
-void text_put_errno(struct text_out *o, uint64_t error)
+void text_put_errno(struct text_out *o, int64_t error)
 {
-    const char *text = error <= INT_MAX ? strerrordesc_np((int)error) : NULL;
+    const char *text = error > 0 && error <= INT_MAX ? strerrordesc_np((int)error) : NULL;
     if (text)
         text_put(o, "%s", text);
     else
-        text_put(o, "error %" PRIu64, error);
+        text_put(o, "error %" PRId64, error);
 }
 
 static bool is_blank(char c)
@@ -108,9 +107,11 @@ int text_next_token(const char **text, char buf[static TEXT_TOKEN_MAX])
 
 static int hex_digit(char c)
 {
-    static const char digits[] = "0123456789ABCDEF";
-    const char *at = c ? strchr(digits, toupper((unsigned char)c)) : NULL;
-    return at ? (int)(at - digits) : -1;
+    static const char digits[] = "0123456789ABCDEFabcdef";
+    const char *at = c ? strchr(digits, c) : NULL;
+    if (!at)
+        return -1;
+    return (int)(at - digits) < 16 ? (int)(at - digits) : (int)(at - digits) - 6;
 }
 
 int text_get_word(const char *word, char *out, size_t size)

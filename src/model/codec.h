@@ -4,8 +4,8 @@
  *
  * A row of the table names a key and the member of a struct it stands for; writing and reading go through the
  * same row, so that they cannot drift apart. A member at its default is left out of the text (unless
- * CODEC_ALWAYS), and codec_init() sets the defaults before a text is read: reading back what was written gives
- * the same struct, bit for bit. Words are escaped, so blanks, '=' and ':' in a name never break a line.
+ * CODEC_ALWAYS), and codec_init() sets the defaults before a text is read: reading back what was written
+ * gives the same struct, bit for bit. Words are escaped, so blanks, '=' and ':' in a name never break a line.
  *
  * What must not go in here: anything that knows what a decision or an event means.
  */
@@ -35,9 +35,9 @@ void text_put_word(struct text_out *o, const char *word, size_t max);
 /* Decimal, UINT64_MAX as "max". */
 void text_put_number(struct text_out *o, uint64_t value);
 /* "9 (SIGKILL)" */
-void text_put_signal(struct text_out *o, uint64_t signal);
+void text_put_signal(struct text_out *o, int64_t signal);
 /* "No such file or directory", "error 4095" when the C library has no text for it. */
-void text_put_errno(struct text_out *o, uint64_t error);
+void text_put_errno(struct text_out *o, int64_t error);
 
 /* --- reading ------------------------------------------------------------------------------------- */
 

@@ -171,10 +171,10 @@ static void put_action(struct text_out *o, const struct decision *d, const char 
 /* --- why ----------------------------------------------------------------------------------------- */
 
 struct evidence {
-    const char *label;                        /* before the observed value */
-    const char *threshold;                    /* before the threshold; a threshold of 0 is not told */
-    bool completes_reason;                    /* stands after the reason */
-    void (*put)(struct text_out *, uint64_t); /* NULL: as the metric's type says */
+    const char *label;                       /* before the observed value */
+    const char *threshold;                   /* before the threshold; a threshold of 0 is not told */
+    bool completes_reason;                   /* stands after the reason */
+    void (*put)(struct text_out *, int64_t); /* NULL: as the metric's type says */
 };
 
 static const struct evidence evidences[METRIC_COUNT] = {
@@ -206,7 +206,7 @@ static void put_evidence(struct text_out *o, const struct decision *d)
     const struct evidence *e = &evidences[d->metric];
     text_put(o, ": %s", e->label);
     if (e->put)
-        e->put(o, d->observed);
+        e->put(o, (int64_t)d->observed);
     else
         put_value(o, d->metric, d->observed);
     if (d->threshold) {

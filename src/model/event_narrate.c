@@ -82,7 +82,7 @@ static void say_spawned(struct text_out *o, const struct event *e, const char *c
 static void say_spawn_failed(struct text_out *o, const struct event *e, const char *const *names)
 {
     text_put(o, "%s could not be started: ", unit_name(e->unit, names));
-    text_put_errno(o, (uint64_t)e->error);
+    text_put_errno(o, e->error);
 }
 
 static void say_ready(struct text_out *o, const struct event *e, const char *const *names)
@@ -98,7 +98,7 @@ static void say_exited(struct text_out *o, const struct event *e, const char *co
         text_put(o, "ended, status visible to its parent only");
     } else if (x->signal) {
         text_put(o, "was ended by signal ");
-        text_put_signal(o, (uint64_t)x->signal);
+        text_put_signal(o, x->signal);
     } else {
         text_put(o, "exited with code %" PRId32, x->code);
     }
@@ -120,7 +120,7 @@ static void say_cleaned(struct text_out *o, const struct event *e, const char *c
         text_put(o, "is removed");
     } else {
         text_put(o, "could not be removed: ");
-        text_put_errno(o, (uint64_t)e->error);
+        text_put_errno(o, e->error);
         text_put(o, ", ignoring");
     }
 }
@@ -143,7 +143,7 @@ static void say_outcome(struct text_out *o, const struct event *e, const char *c
              (unsigned)e->outcome.result < EVENT_RESULT_COUNT ? result[e->outcome.result] : "?");
     if (e->outcome.error) {
         text_put(o, ": ");
-        text_put_errno(o, (uint64_t)e->outcome.error);
+        text_put_errno(o, e->outcome.error);
     }
 }
 

@@ -13,34 +13,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "scan.h"
 #include "weir/base/cleanup.h"
 
 /* PAGE_COUNTER_MAX (include/linux/page_counter.h) is LONG_MAX rounded down to a page: 0x7ffffffffffff000 with
  * 4 KiB pages, this with 64 KiB pages (arm64). Nothing real is as large as the smaller of them. */
 #define V1_UNLIMITED_MIN UINT64_C(0x7fffffffffff0000)
-
-static bool scan_u64(const char **s, uint64_t *ret)
-{
-    const char *p = *s;
-    uint64_t value = 0;
-    for (; *p >= '0' && *p <= '9'; p++)
-        if (__builtin_mul_overflow(value, 10U, &value) ||
-            __builtin_add_overflow(value, (uint64_t)(*p - '0'), &value))
-            return false;
-    bool any = p > *s;
-    *s = p;
-    *ret = value;
-    return any;
-}
-
-static bool scan_word(const char **s, const char *word)
-{
-    size_t length = strlen(word);
-    if (strncmp(*s, word, length) != 0)
-        return false;
-    *s += length;
-    return true;
-}
 
 static bool is_line_end(char c)
 {

@@ -9,7 +9,8 @@
 
 extern const char *const sample_cause_names[SAMPLE_CAUSE_COUNT];
 
-/* "?" for a number outside of the table: it comes from a newer weir or from broken memory, and is only shown. */
+/* "?" for a number outside of the table: it comes from a newer weir or from broken memory, and is only shown.
+ */
 static inline const char *name_of(const char *const *names, size_t count, unsigned value)
 {
     return value < count ? names[value] : "?";

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "scan.h"
 #include "weir/base/units.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -25,30 +26,16 @@ static bool is_line_end(const char *s)
     return s[strspn(s, " \t\r\n")] == '\0';
 }
 
-static bool scan_digits(const char **s, uint64_t *ret)
-{
-    const char *p = *s;
-    uint64_t value = 0;
-    for (; *p >= '0' && *p <= '9'; p++)
-        if (__builtin_mul_overflow(value, 10U, &value) ||
-            __builtin_add_overflow(value, (uint64_t)(*p - '0'), &value))
-            return false;
-    bool any = p > *s;
-    *s = p;
-    *ret = value;
-    return any;
-}
-
 /* "12" or "12.5" as whole and fraction * 10^digits; more decimals than that are refused. */
 static bool scan_decimal(const char **s, unsigned digits, uint64_t *ret_whole, uint64_t *ret_fraction)
 {
     *ret_fraction = 0;
-    if (!scan_digits(s, ret_whole))
+    if (!scan_u64(s, ret_whole))
         return false;
     if (**s != '.')
         return true;
     const char *first = ++*s;
-    if (!scan_digits(s, ret_fraction) || *s - first > (ptrdiff_t)digits)
+    if (!scan_u64(s, ret_fraction) || *s - first > (ptrdiff_t)digits)
         return false;
     for (ptrdiff_t i = *s - first; i < (ptrdiff_t)digits; i++)
         *ret_fraction *= 10;
@@ -89,28 +76,19 @@ static int parse_row(const char *s, struct trace_row *ret_row)
     struct trace_row row;
     uint64_t threads;
     if (!scan_seconds(&s, &row.t_us) || !scan_comma(&s) || !scan_mb(&s, &row.rss_bytes) || !scan_comma(&s) ||
-        !scan_mb(&s, &row.vsz_bytes) || !scan_comma(&s) || !scan_digits(&s, &threads) ||
-        threads > UINT32_MAX || !is_line_end(s))
+        !scan_mb(&s, &row.vsz_bytes) || !scan_comma(&s) || !scan_u64(&s, &threads) || threads > UINT32_MAX ||
+        !is_line_end(s))
         return -EINVAL;
     row.threads = (uint32_t)threads;
     *ret_row = row;
     return TRACE_LINE_ROW;
 }
 
-static bool has_prefix(const char *s, const char *prefix)
-{
-    return strncmp(s, prefix, strlen(prefix)) == 0;
-}
-
 /* "Process 20081 terminated" */
 static bool is_terminated(const char *s)
 {
-    static const char before[] = "Process ", after[] = " terminated";
     uint64_t pid;
-    if (!has_prefix(s, before))
-        return false;
-    s += sizeof(before) - 1;
-    return scan_digits(&s, &pid) && has_prefix(s, after) && is_line_end(s + sizeof(after) - 1);
+    return scan_word(&s, "Process ") && scan_u64(&s, &pid) && scan_word(&s, " terminated") && is_line_end(s);
 }
 
 int trace_parse_line(const char *line, struct trace_row *ret_row)
@@ -120,9 +98,9 @@ int trace_parse_line(const char *line, struct trace_row *ret_row)
         return TRACE_LINE_BLANK;
     if (*line >= '0' && *line <= '9')
         return parse_row(line, ret_row);
-    if (has_prefix(line, "Monitoring PID "))
+    if (scan_word(&line, "Monitoring PID "))
         return TRACE_LINE_OPENING;
-    if (has_prefix(line, "Time(s),"))
+    if (scan_word(&line, "Time(s),"))
         return TRACE_LINE_HEADER;
     return is_terminated(line) ? TRACE_LINE_TERMINATED : -EINVAL;
 }

@@ -193,10 +193,11 @@ enum unit_state unit_state_by_name(const char *name);
 #define METRIC_FORMAT_MAX 32
 const char *decision_metric_format(enum decision_metric metric, uint64_t value, char buf[static METRIC_FORMAT_MAX]);
 
-#define DECISION_TEXT_MAX 512
+#define DECISION_TEXT_MAX 768 /* the longest is held against it in tests/unit/test_decision.c */
 
 /* The canonical one-line text of a decision ("key=value ..."), the same bytes for the same decision: what
- * replay compares. unit_names[d->unit] names the unit. Returns the length, or -EMSGSIZE. */
+ * replay compares. unit_names[d->unit] names the unit. Members at their default (0, UNIT_NONE) are left out,
+ * UINT64_MAX is "max". Returns the length, or -EMSGSIZE. */
 int decision_format(const struct decision *d, const char *const *unit_names, char *buf, size_t size);
 
 /* Parses what decision_format wrote; unit by name into its index. 0 or -EINVAL. */

@@ -113,7 +113,9 @@ enum event_result event_result_by_name(const char *name);
  *   21050000 exited worker gen=1 status=unknown oom_kills=1 pids_refused=0
  *   21060000 operator worker verb=restart uid=1000
  * seq is not part of the text (it is the line's number). comm bytes other than letters, digits, '-', '_', '.', '/'
- * are written as %XX. Returns the length, or -EMSGSIZE.
+ * are written as %XX, in unit names too (which have at least one byte). Left out: UNIT_NONE, generation 0, and
+ * most members at their default. A sample's t_us is written as read_us= when it is not the event's. An exit with
+ * a known status has no status= but code= or signal=. Returns the length, or -EMSGSIZE.
  */
 int event_format(const struct event *e, const char *const *unit_names, char *buf, size_t size);
 
