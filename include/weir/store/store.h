@@ -30,11 +30,17 @@ struct store_options {
     uint64_t retention_us;  /* older raw rows are removed, a bounded batch at a time */
     uint64_t max_bytes;     /* size cap: the oldest go first; 0 = none */
     size_t queue_records;   /* 0 = default (8192: 13 min of 10 units at 1 Hz) */
+    uint64_t commit_us;     /* 0 = default (1 s): the longest a record waits before it is written */
+    uint64_t retry_us;      /* 0 = default (1 s): between two tries while writing fails */
 };
 
-/* Opens or creates, migrates the schema, starts the thread. A corrupt file is set aside (told in *ret_set_aside,
- * a static-size text, "" if not). When even a new file cannot be made: the store is returned all the same,
- * failing and retrying, with the reason in store_status; only -ENOMEM fails. */
+/* Opens or creates, migrates the schema, starts the thread. A corrupt file is set aside (told in
+ * store_status.set_aside). When even a new file cannot be made: the store is returned all the same, failing
+ * and retrying, with the reason in store_status; only -ENOMEM fails. Blocks on the disk.
+ *
+ * What a crash may cost: records are in the file at the latest commit_us after their hand-over, interventions
+ * at once, and survive any kill -9 of the process from then on. Interventions are flushed to the disk, so a
+ * power cut may cost only what came after the last of them (and the last checkpoint). */
 int store_open(const struct store_options *options, struct store **ret, struct err *reterr);
 
 /* Writes what is queued (bounded: 5 s), ends the thread, closes. Accepts NULL, returns NULL. */
@@ -54,9 +60,12 @@ struct store_run {
     size_t unit_count;
 };
 
-/* A run begins; *ret_run is its number (from 1, never used twice; 0 while the file cannot be written: it is then assigned
- * later, and the records are kept in order). All records that follow belong to it. */
+/* A run begins; store_status.run will be its number (from 1, never used twice; 0 until it is written, which may be
+ * later, and the records are kept in order). All records that follow belong to it. 0 or -ENOMEM. */
 int store_run_begin(struct store *s, const struct store_run *run);
+
+/* A reload added a unit at this index (or renamed it): before its first event. An index that nobody told of is "unit-N". */
+void store_unit(struct store *s, uint16_t unit, const char *name);
 
 /* The clock offset changed (a step of more than 10 ms), or an hour passed: wall = monotonic + offset. */
 void store_clock(struct store *s, uint64_t monotonic_us, uint64_t wall_us);
@@ -74,14 +83,19 @@ void store_mark(struct store *s, uint64_t t_us, uint16_t unit, const char *text)
 /* The run ends with this exit status; a run without an end was cut off. */
 void store_run_end(struct store *s, uint64_t t_us, int status);
 
+/* Asks for what is queued to be written now and waits for it. 0 or -ETIMEDOUT. Not for the control path. */
+int store_flush(struct store *s, uint64_t timeout_us);
+
 struct store_status {
     uint64_t run;              /* number of this run; 0 = not yet written */
     uint64_t samples_written, samples_dropped;
     uint64_t events_written, decisions_written;
     uint64_t queued;           /* waiting records */
     uint64_t failing_since_us; /* monotonic; 0 = writing works */
-    uint64_t file_bytes;
+    uint64_t lost;             /* events and decisions that even the grown queue could not hold; 0 is the aim */
+    uint64_t file_bytes;       /* with the WAL */
     char problem[256];         /* last problem, "" = none */
+    char set_aside[256];       /* where a corrupt file was kept, "" = none */
 };
 /* Thread-safe, does not wait for the disk. */
 void store_get_status(struct store *s, struct store_status *ret);
@@ -112,8 +126,8 @@ struct store_run_row {
 /* Calls on_row for each run, oldest first. A callback's non-zero return stops and is passed on. */
 int store_read_runs(struct store_reader *r, int (*on_row)(void *user, const struct store_run_row *row), void *user);
 
-/* Unit names of a run, in index order; the array and names belong to the reader and live until it is closed
- * or units of another run are asked for. Returns the count. */
+/* Unit names of a run, in index order; the array and names belong to the reader and live until the next call
+ * with it. Returns the count or a negative errno (-ENOENT: no such run). */
 int store_read_units(struct store_reader *r, uint64_t run, const char *const **ret_names);
 
 /* What to read. Zeroed = everything. */
@@ -140,6 +154,8 @@ struct store_row {
     uint64_t gap_us, gap_count;/* GAP: how long, how many samples */
 };
 
+/* A non-zero return stops and is passed on. The row and all it points to live for the call; the callback may
+ * itself read the same run. */
 typedef int store_row_fn(void *user, const struct store_row *row);
 
 int store_read_samples(struct store_reader *r, const struct store_filter *f, store_row_fn *on_row, void *user);
