@@ -77,10 +77,14 @@ int kernel_parse_flat(const char *text, const struct kernel_key *keys, size_t co
                 return -EINVAL;
             found |= UINT64_C(1) << keys[i].field;
         }
-    for (unsigned field = 0; field < SAMPLE_FIELD_COUNT; field++)
-        if (found >> field & 1U)
-            sample_set(sample, (enum sample_field)field, value[field]);
-    return __builtin_popcountll(found);
+    int fields = 0;
+    for (unsigned field = 0; field < SAMPLE_FIELD_COUNT; field++) {
+        if (!(found >> field & 1U))
+            continue;
+        sample_set(sample, (enum sample_field)field, value[field]);
+        fields++;
+    }
+    return fields;
 }
 
 int kernel_flat_value(const char *text, const char *key, uint64_t *ret)
