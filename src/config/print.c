@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a person reads about the keys: the sample config and the key part of weir.conf(5). Both walk the table,
+ * so a new row shows up in both.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "key.h"
+#include "weir/base/cleanup.h"
+
+#define SAMPLE_WIDTH 98 /* chosen: comments wrap below the house's line length */
+
+/* An owner of each section with every default. */
+struct defaults {
+    struct config supervisor;
+    struct config_unit unit;
+};
+
+static void defaults_deinit(struct defaults *d)
+{
+    key_table_deinit(KEY_SECTION_SUPERVISOR, &d->supervisor);
+    key_table_deinit(KEY_SECTION_UNIT, &d->unit);
+}
+
+static int defaults_init(struct defaults *d)
+{
+    *d = (struct defaults){0};
+    int r = config_unit_init(&d->unit);
+    return r < 0 ? r : key_table_init(KEY_SECTION_SUPERVISOR, &d->supervisor);
+}
+
+static const void *defaults_owner(const struct defaults *d, enum key_section section)
+{
+    return section == KEY_SECTION_UNIT ? (const void *)&d->unit : (const void *)&d->supervisor;
+}
+
+/* Whether the default is a value, or only words that stand for none. */
+static bool has_default(const struct key *key, const void *owner)
+{
+    struct text value = TEXT_NULL;
+    key->type->format(key, owner, &value);
+    bool has = value.length > 0;
+    text_deinit(&value);
+    return has;
+}
+
+/* "# " in front of every line, wrapped between words. */
+static void print_comment(const char *text, FILE *out)
+{
+    size_t column = 0;
+    while (*text) {
+        size_t length = strcspn(text, " ");
+        if (column > 0 && column + 1 + length > SAMPLE_WIDTH) {
+            (void)fputc('\n', out);
+            column = 0;
+        }
+        column += (size_t)fprintf(out, "%s%.*s", column ? " " : "# ", (int)length, text);
+        text += length + (text[length] == ' ');
+    }
+    (void)fputc('\n', out);
+}
+
+/* The key commented out with its default, or with the example where there is none. */
+static void print_sample_key(const struct key *key, const void *owner, FILE *out)
+{
+    struct text value = TEXT_NULL;
+    (void)fputc('\n', out);
+    if (key->heading)
+        (void)fprintf(out, "# --- %s ---\n\n", key->heading);
+    print_comment(key->doc, out);
+    key_format(key, owner, &value);
+    if (has_default(key, owner)) {
+        (void)fprintf(out, "#%s = %s\n", key->name, text_peek(&value));
+    } else {
+        (void)fprintf(out, "# Default: %s. Example:\n#%s = %s\n", text_peek(&value), key->name, key->example);
+    }
+    text_deinit(&value);
+}
+
+void config_print_sample(FILE *out)
+{
+    _cleanup_(defaults_deinit) struct defaults defaults;
+    if (defaults_init(&defaults) < 0)
+        return;
+    (void)fputs("# A config of weir; weir.conf(5) tells more. `weir check FILE` names every error.\n"
+                "# Keys are commented out and show their defaults. Comments stand on lines of their own.\n"
+                "\n"
+                "[supervisor]\n",
+                out);
+    for (int section = 0; section < KEY_SECTION_COUNT; section++) {
+        if (section == KEY_SECTION_UNIT)
+            (void)fputs("\n# One section for each unit.\n[unit example]\nexec = /bin/sleep infinity\n", out);
+        for (size_t i = 0; i < key_tables[section].count; i++)
+            print_sample_key(&key_tables[section].keys[i], defaults_owner(&defaults, section), out);
+    }
+}
+
+/* What scdoc would take for markup gets a backslash. */
+static void print_escaped(const char *text, FILE *out)
+{
+    for (; *text; text++) {
+        if (strchr("_*\\#[]|~.<>", *text))
+            (void)fputc('\\', out);
+        (void)fputc(*text, out);
+    }
+}
+
+/* Sentences about who may have the key and when it takes effect. */
+static void print_scdoc_notes(const struct key *key, enum key_section section, FILE *out)
+{
+    if (key->flags & KEY_SERVICE)
+        (void)fputs(" Not for wrapped units.", out);
+    if (key->flags & KEY_WRAPPED)
+        (void)fputs(" Wrapped units only.", out);
+    if (!(key->flags & KEY_LIVE))
+        (void)fprintf(out, " A change takes effect at the %s's next start.",
+                      section == KEY_SECTION_UNIT ? "unit" : "supervisor");
+    else if (key->flags & KEY_FILE || section == KEY_SECTION_SUPERVISOR)
+        (void)fputs(" A reload changes it live.", out);
+    else
+        (void)fputs(" *weir set* and a reload change it live.", out);
+}
+
+static void print_scdoc_key(const struct key *key, enum key_section section, const void *owner, FILE *out)
+{
+    struct text value = TEXT_NULL;
+    if (key->heading)
+        (void)fprintf(out, "## %s\n\n", key->heading);
+    (void)fprintf(out, "*%s* = _%s_\n\t", key->name, key->type->name);
+    print_escaped(key->doc, out);
+    print_scdoc_notes(key, section, out);
+    (void)fputs("\n\n\tDefault: ", out);
+    key_format(key, owner, &value);
+    print_escaped(text_peek(&value), out);
+    (void)fputs("++\nExample: *", out);
+    (void)fprintf(out, "%s = ", key->name);
+    print_escaped(key->example, out);
+    (void)fputs("*\n\n", out);
+    text_deinit(&value);
+}
+
+void config_print_scdoc(FILE *out)
+{
+    _cleanup_(defaults_deinit) struct defaults defaults;
+    if (defaults_init(&defaults) < 0)
+        return;
+    for (int section = 0; section < KEY_SECTION_COUNT; section++) {
+        const struct key_table *table = &key_tables[section];
+        (void)fputs("# ", out);
+        print_escaped(table->title, out);
+        (void)fputs("\n\n", out);
+        print_escaped(table->doc, out);
+        (void)fputs("\n\n", out);
+        for (size_t i = 0; i < table->count; i++)
+            print_scdoc_key(&table->keys[i], (enum key_section)section, defaults_owner(&defaults, section), out);
+    }
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* From a config to what the engine judges by, and one key of a unit changed while it runs. See config.h. */
+#include <errno.h>
+#include <string.h>
+
+#include "load.h"
+#include "weir/base/units.h"
+
+uint64_t config_size_resolve(const struct config_size *s, uint64_t parent_bytes, uint64_t if_unset)
+{
+    if (!s->is_set)
+        return if_unset;
+    if (!s->is_share)
+        return s->bytes;
+    return parent_bytes == UINT64_MAX ? UINT64_MAX : mul_div_u64(parent_bytes, s->permyriad, PERMYRIAD_ONE);
+}
+
+static void resolve_after(const struct config *c, const struct config_unit *unit, struct unit_policy *ret)
+{
+    ret->after_count = 0;
+    for (size_t i = 0; unit->after && unit->after[i] && ret->after_count < POLICY_AFTER_MAX; i++)
+        for (uint32_t j = 0; j < c->unit_count; j++)
+            if (strcmp(c->units[j].name, unit->after[i]) == 0)
+                ret->after[ret->after_count++] = (uint16_t)j;
+}
+
+void config_resolve(struct config *c, uint64_t parent_memory_bytes, const uint32_t *abilities,
+                    struct policy *ret_policy, struct unit_policy *policy_units)
+{
+    policy_defaults(ret_policy);
+    ret_policy->interval_us = c->interval_us;
+    if (ret_policy->fast_interval_us > c->interval_us)
+        ret_policy->fast_interval_us = c->interval_us;
+    for (uint32_t i = 0; i < c->unit_count; i++) {
+        struct config_unit *unit = &c->units[i];
+        struct unit_policy *policy = &unit->policy;
+        policy->memory_max_bytes = config_size_resolve(&unit->memory_max, parent_memory_bytes, UINT64_MAX);
+        policy->memory_high_bytes = config_size_resolve(&unit->memory_high, parent_memory_bytes, UINT64_MAX);
+        policy->abilities = abilities ? abilities[i] : 0;
+        resolve_after(c, unit, policy);
+        policy_units[i] = *policy;
+    }
+    ret_policy->unit_count = c->unit_count;
+    ret_policy->units = policy_units;
+}
+
+static int find_settable(const struct config_unit *unit, const char *name, const struct key **ret, struct err *reterr)
+{
+    const struct key *key = key_find(KEY_SECTION_UNIT, name);
+    char shown[WHY_SHOWN_MAX];
+    if (!key) {
+        const char *near = key_nearest(KEY_SECTION_UNIT, name);
+        return near ? err_set(reterr, -EINVAL, "unknown key '%s'; did you mean '%s'?", why_show(name, shown), near)
+                    : err_set(reterr, -EINVAL, "unknown key '%s'; weir.conf(5) lists them", why_show(name, shown));
+    }
+    if (!(key->flags & KEY_LIVE))
+        return err_set(reterr, -EINVAL, "%s cannot be set on a running unit; change the file, reload and restart [unit %s]",
+                       name, unit->name);
+    if (key->flags & KEY_FILE || key->type->clear)
+        return err_set(reterr, -EINVAL, "%s can only be set in the file; change it there and reload", name);
+    if (unit->wrap && (key->flags & KEY_SERVICE))
+        return err_set(reterr, -EINVAL, "%s is not for a wrapped unit; the command keeps its caller's", name);
+    if (!unit->wrap && (key->flags & KEY_WRAPPED))
+        return err_set(reterr, -EINVAL, "%s is for wrapped units only", name);
+    *ret = key;
+    return 0;
+}
+
+int config_unit_set(struct config_unit *unit, const char *key, const char *value, struct err *reterr)
+{
+    const struct key *row = NULL;
+    struct why why = WHY_NULL;
+    int r = find_settable(unit, key, &row, reterr);
+    if (r < 0)
+        return r;
+    /* a live key's value is plain memory, so the copy owns nothing and is dropped on failure */
+    struct config_unit changed = *unit;
+    r = key_parse(row, &changed, value, &why);
+    for (size_t i = 0; r == 0 && i < key_order_count; i++)
+        r = check_order(&changed, &key_orders[i], &why);
+    if (r == -EINVAL)
+        return err_set(reterr, r, "%s%s%s", why.text, *why.hint ? "; " : "", why.hint);
+    if (r < 0)
+        return err_errno(reterr, r, "%s", key);
+    *unit = changed;
+    return 0;
+}
