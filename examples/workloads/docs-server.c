@@ -260,6 +260,7 @@ int main(int argc, char **argv)
     read_arguments(argc, argv);
     signal(SIGPIPE, SIG_IGN);
     pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread: they inherit it */
+    json_object_seed(0);                    /* before any thread, as jansson asks */
     (void)lock_data_dir();
     load_corpus(&server);
     if (start_worker_and_index(&server) < 0)

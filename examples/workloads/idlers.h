@@ -24,8 +24,8 @@ struct idlers {
 void idlers_init(struct idlers *idlers);
 
 /*
- * Starts or ends threads until there are count of them. Returns 0 or a negative errno (-EAGAIN at a pids limit);
- * then as many as could be started are there, and calling again tries again.
+ * Starts or ends threads until there are count of them. Returns 0 or a negative errno (-EAGAIN at a pids
+ * limit); then as many as could be started are there, and calling again tries again.
  */
 int idlers_resize(struct idlers *idlers, size_t count);
 

@@ -6,10 +6,8 @@
 #include "link.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "piped.h"
 #include "sys.h"
 
 enum {
@@ -46,107 +45,33 @@ enum { HANDSHAKE_STEPS = sizeof handshake / sizeof handshake[0] };
 
 /* ---- the process ---- */
 
-struct pipes {
-    int in[2], out[2], err[2];
-};
-
-static void close_pair(int pair[2])
+static void take_worker(struct link *link, const struct piped *worker)
 {
-    for (int i = 0; i < 2; i++)
-        if (pair[i] >= 0)
-            close(pair[i]);
-}
-
-static void close_pipes(struct pipes *pipes)
-{
-    close_pair(pipes->in);
-    close_pair(pipes->out);
-    close_pair(pipes->err);
-}
-
-static int open_pipes(struct pipes *pipes)
-{
-    *pipes = (struct pipes){{-1, -1}, {-1, -1}, {-1, -1}};
-    if (pipe2(pipes->in, O_CLOEXEC) == 0 && pipe2(pipes->out, O_CLOEXEC) == 0 &&
-        pipe2(pipes->err, O_CLOEXEC) == 0)
-        return 0;
-    int error = -errno;
-    close_pipes(pipes);
-    return error;
-}
-
-/* A child inherits ignored and blocked signals: unless reset here, no worker would ever see a SIGTERM. */
-static int spawn_with(const struct pipes *pipes, char *const *argv, pid_t *ret_pid)
-{
-    extern char **environ;
-    sigset_t none, defaults;
-    posix_spawnattr_t attr;
-    posix_spawn_file_actions_t actions;
-    sigemptyset(&none);
-    sigemptyset(&defaults);
-    sigaddset(&defaults, SIGPIPE);
-    posix_spawnattr_init(&attr);
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    posix_spawnattr_setsigmask(&attr, &none);
-    posix_spawnattr_setsigdefault(&attr, &defaults);
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, pipes->in[0], STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, pipes->out[1], STDOUT_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, pipes->err[1], STDERR_FILENO);
-    int error = posix_spawnp(ret_pid, argv[0], &actions, &attr, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attr);
-    return -error;
-}
-
-/* Takes over our ends of the pipes. They do not block: the worker may be stopped at any moment. */
-static void take_worker(struct link *link, struct pipes *pipes, pid_t pid, int pid_fd)
-{
-    const int ours[] = {pipes->in[1], pipes->out[0], pipes->err[0]};
-    for (size_t i = 0; i < 3; i++)
-        (void)fcntl(ours[i], F_SETFL, O_NONBLOCK); /* cannot fail on a fresh pipe; ignoring */
     pthread_mutex_lock(&link->write_lock);
     pthread_mutex_lock(&link->lock);
-    link->stdin_fd = pipes->in[1];
+    link->stdin_fd = worker->stdin_fd;
     link->generation++;
-    pthread_mutex_unlock(&link->lock);
-    pthread_mutex_unlock(&link->write_lock);
-    link->stdout_fd = pipes->out[0];
-    link->stderr_fd = pipes->err[0];
-    link->pid_fd = pid_fd;
-    link->handshake_step = 0;
-    link->handshake_retry_us = 1; /* due at once */
-    pipes->in[1] = pipes->out[0] = pipes->err[0] = -1;
-    atomic_store(&link->worker_alive, true);
-    pthread_mutex_lock(&link->lock);
-    link->pid = pid;
+    link->pid = worker->pid;
     link->state = LINK_STARTING;
     pthread_mutex_unlock(&link->lock);
+    pthread_mutex_unlock(&link->write_lock);
+    link->stdout_fd = worker->stdout_fd;
+    link->stderr_fd = worker->stderr_fd;
+    link->pid_fd = worker->pid_fd;
+    link->handshake_step = 0;
+    link->handshake_retry_us = 1; /* due at once */
+    atomic_store(&link->worker_alive, true);
 }
 
 static int start_worker(struct link *link)
 {
-    struct pipes pipes;
-    pid_t pid;
-    int result = open_pipes(&pipes);
+    struct piped worker;
+    int result = piped_spawn(&worker, link->options.argv);
     if (result < 0)
         return result;
-    result = spawn_with(&pipes, link->options.argv, &pid);
-    if (result < 0) {
-        close_pipes(&pipes);
-        return result;
-    }
-    int pid_fd = pidfd_open(pid, 0);
-    if (pid_fd < 0) {
-        result = -errno;
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-    } else {
-        take_worker(link, &pipes, pid, pid_fd);
-        sys_log_line(STDOUT_FILENO, "[DBEngine] Python worker started (PID: %d)", (int)pid);
-    }
-    close_pipes(&pipes);
-    return result;
+    take_worker(link, &worker);
+    sys_log_line(STDOUT_FILENO, "[DBEngine] Python worker started (PID: %d)", (int)worker.pid);
+    return 0;
 }
 
 /* ---- calls ---- */
@@ -332,6 +257,7 @@ static void handshake_go_on(struct link *link)
     (void)send_request(link, &call, handshake[link->handshake_step], NULL, sys_now_us() + 1000000);
 }
 
+/* Takes the reference to answer. */
 static void answer_call(struct link *link, int64_t id, int result, json_t *answer)
 {
     pthread_mutex_lock(&link->lock);
@@ -339,26 +265,35 @@ static void answer_call(struct link *link, int64_t id, int result, json_t *answe
     while (call && call->id != id)
         call = call->next;
     if (call && !call->done) {
-        finish_call(call, result, json_incref(answer));
+        finish_call(call, result, answer);
+        answer = NULL;
         link->backoff_us = BACKOFF_FIRST_US; /* it did useful work */
         pthread_cond_broadcast(&link->changed);
     }
     pthread_mutex_unlock(&link->lock);
+    json_decref(answer); /* nobody waits for it any more */
 }
 
+/* The answer's value is cut off its message here, so that keeper and caller never share a JSON value. */
 static void take_answer(struct link *link, const char *line, size_t length)
 {
     json_t *message = json_loadb(line, length, 0, NULL);
     json_t *id = json_object_get(message, "id"), *result = json_object_get(message, "result");
-    json_t *error = json_object_get(message, "error");
-    if (!json_is_integer(id) || (!result && !error))
+    json_t *value = result ? result : json_object_get(message, "error");
+    int64_t number = json_integer_value(id);
+    bool usable = json_is_integer(id) && value;
+    json_incref(value);
+    json_decref(message);
+    if (!usable) {
         sys_log_line(STDOUT_FILENO, "[DBEngine] not an answer: %.*s", (int)(length < 200 ? length : 200),
                      line);
-    else if (json_integer_value(id) == link->handshake_id && link->handshake_step < HANDSHAKE_STEPS)
-        handshake_answered(link, result != NULL, error);
-    else
-        answer_call(link, json_integer_value(id), result ? 0 : LINK_ERROR, result ? result : error);
-    json_decref(message);
+        json_decref(value);
+    } else if (number == link->handshake_id && link->handshake_step < HANDSHAKE_STEPS) {
+        handshake_answered(link, result != NULL, value);
+        json_decref(value);
+    } else {
+        answer_call(link, number, result ? 0 : LINK_ERROR, value);
+    }
 }
 
 static void take_log(struct link *link, const char *line, size_t length)

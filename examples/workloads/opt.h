@@ -37,9 +37,9 @@ struct opt_program {
     const char *usage;   /* what follows the name in the usage line */
     const char *summary; /* one paragraph */
     const struct opt *table;
-    const char *notes;      /* printed after the options, or NULL */
-    bool unknown_ok;        /* an unknown --option is skipped, not an error */
-    int positionals_max;    /* how many arguments without dashes are accepted */
+    const char *notes;   /* printed after the options, or NULL */
+    bool unknown_ok;     /* an unknown --option is skipped, not an error */
+    int positionals_max; /* how many arguments without dashes are accepted */
 };
 
 /* Prints a message with the program's name and leaves with status 2. */

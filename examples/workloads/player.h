@@ -2,12 +2,13 @@
  * player: makes this process look, in memory and threads, as a recorded one did.
  *
  * The player has no clock. It is told "step_us of progress were made" and moves its position in the trace by
- * that, times the time scale; then it brings the process to the trace's memory and thread count at that position.
- * A process that was frozen or throttled therefore goes on where it was: holding it back holds its growth back.
+ * that, times the time scale; then it brings the process to the trace's memory and thread count at that
+ * position. A process that was frozen or throttled therefore goes on where it was: holding it back holds its
+ * growth back.
  *
- * The target is the *whole* process: what it uses anyway (code, stacks, a worker's own heap) counts, because each
- * step reads VmRSS + VmSwap and Threads and corrects the difference. Below that own size it cannot go. The
- * recorded VSZ is not followed.
+ * The target is the *whole* process: what it uses anyway (code, stacks, a worker's own heap) counts, because
+ * each step reads VmRSS + VmSwap and Threads and corrects the difference. Below that own size it cannot go.
+ * The recorded VSZ is not followed.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -33,7 +34,7 @@ struct player_options {
     double thread_scale; /* 1: as many threads as recorded */
     double from_s;       /* trace time to begin at */
     double to_s;         /* trace time that counts as the end */
-    double lead_in_s;    /* trace time in which memory climbs from what the process has to the value at from_s */
+    double lead_in_s; /* trace time in which memory climbs from what the process has to the value at from_s */
     enum player_at_end at_end;
 };
 
@@ -54,15 +55,16 @@ enum { PLAYER_ENDED = 1 };
 struct player_options player_options_default(const struct trace *trace);
 
 /*
- * Starts at from_s - lead_in_s; nothing is allocated before the first player_advance(). The player must stay at
- * its address. Scales must be above 0 and from_s <= to_s.
+ * Starts at from_s - lead_in_s; nothing is allocated before the first player_advance(). The player must stay
+ * at its address. Scales must be above 0 and from_s <= to_s.
  */
 void player_init(struct player *player, const struct trace *trace, const struct player_options *options);
 
 /*
- * Goes on by step_us of progress and sets memory and threads. Blocks while the kernel hands out pages. Returns 0;
- * PLAYER_ENDED once the end is reached and at_end is PLAYER_EXIT; -ENOMEM when memory was refused, -EAGAIN when a
- * thread was (what could be had is there, the next step tries again), other negative errno from /proc.
+ * Goes on by step_us of progress and sets memory and threads. Blocks while the kernel hands out pages.
+ * Returns 0; PLAYER_ENDED once the end is reached and at_end is PLAYER_EXIT; -ENOMEM when memory was refused,
+ * -EAGAIN when a thread was (what could be had is there, the next step tries again), other negative errno
+ * from /proc.
  */
 int player_advance(struct player *player, int64_t step_us);
 

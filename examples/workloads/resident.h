@@ -1,9 +1,9 @@
 /*
  * resident: a heap of memory that is really there.
  *
- * Memory is mapped in chunks and every page is filled with pseudo-random words, so that neither a zero page, nor
- * KSM, nor zram makes it smaller than it looks. It shrinks from the end: whole chunks are unmapped, the rest of
- * the last one is given back page by page. One thread at a time.
+ * Memory is mapped in chunks and every page is filled with pseudo-random words, so that neither a zero page,
+ * nor KSM, nor zram makes it smaller than it looks. It shrinks from the end: whole chunks are unmapped, the
+ * rest of the last one is given back page by page. One thread at a time.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -23,8 +23,8 @@ struct resident {
 #define RESIDENT_NULL ((struct resident){0})
 
 /*
- * Grows or shrinks to size_bytes, rounded down to pages (negative counts as 0). Blocks for as long as the kernel
- * takes to hand the pages out. Returns 0 or -ENOMEM; after -ENOMEM it holds what it got so far.
+ * Grows or shrinks to size_bytes, rounded down to pages (negative counts as 0). Blocks for as long as the
+ * kernel takes to hand the pages out. Returns 0 or -ENOMEM; after -ENOMEM it holds what it got so far.
  */
 int resident_resize(struct resident *resident, int64_t size_bytes);
 

@@ -23,7 +23,8 @@ struct sys_self {
 /* Monotonic clock, microseconds. */
 int64_t sys_now_us(void);
 
-/* Sleeps until the monotonic clock shows due_us, however many signals arrive. Returns at once if it has passed. */
+/* Sleeps until the monotonic clock shows due_us, however many signals arrive. Returns at once if it has
+ * passed. */
 void sys_sleep_until_us(int64_t due_us);
 
 /* Sleeps duration_us from now. */
@@ -32,13 +33,15 @@ void sys_sleep_us(int64_t duration_us);
 /* Writes all of it, or returns a negative errno (-EPIPE when the reader is gone and SIGPIPE is ignored). */
 int sys_write_all(int fd, const void *data, size_t size);
 
-/* Reads a small file under /proc or similar into buffer, NUL-terminated. Returns the length or a negative errno. */
+/* Reads a small file under /proc or similar into buffer, NUL-terminated. Returns the length or a negative
+ * errno. */
 int sys_read_file(const char *path, char *buffer, size_t size);
 
 /* Reads VmRSS, VmSwap, VmSize and Threads of this process. Returns 0 or a negative errno. */
 int sys_read_self(struct sys_self *ret_self);
 
-/* Burns duration_us of *CPU time* of the calling thread: under a CPU limit it takes longer, as real work does. */
+/* Burns duration_us of *CPU time* of the calling thread: under a CPU limit it takes longer, as real work
+ * does. */
 void sys_burn_cpu_us(int64_t duration_us);
 
 /* Writes one line (prefix, text, newline) to fd in a single write, so that lines of threads do not mix. */

@@ -1,9 +1,10 @@
 /*
  * trace-player: replays a recorded memory and thread log in real memory and real threads.
  *
- * One loop: sleep one step, tell the player that one step was made. A turn that comes late, because the process
- * was stopped, frozen, throttled or simply not scheduled, still counts as one step only; the lost time stays lost.
- * With --report it prints what the kernel says about it, in the format of the recording, by trace time.
+ * One loop: sleep one step, tell the player that one step was made. A turn that comes late, because the
+ * process was stopped, frozen, throttled or simply not scheduled, still counts as one step only; the lost
+ * time stays lost. With --report it prints what the kernel says about it, in the format of the recording, by
+ * trace time.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -23,28 +24,38 @@ static struct {
     double from_s, to_s, lead_in_s, for_s, report_s;
     int64_t step_ms;
     const char *at_end;
-} arg = {.memory_scale = 1, .time_scale = 1, .thread_scale = 1, .from_s = -1, .to_s = -1, .lead_in_s = 1,
-         .step_ms = 10, .at_end = "hold"};
+} arg = {.memory_scale = 1,
+         .time_scale = 1,
+         .thread_scale = 1,
+         .from_s = -1,
+         .to_s = -1,
+         .lead_in_s = 1,
+         .step_ms = 10,
+         .at_end = "hold"};
 
 static const struct opt options[] = {
-    {"memory-scale", "RATIO", OPT_RATIO, &arg.memory_scale, "part of the recorded memory, such as 1/16 (default 1)", NULL},
+    {"memory-scale", "RATIO", OPT_RATIO, &arg.memory_scale,
+     "part of the recorded memory, such as 1/16 (default 1)", NULL},
     {"time-scale", "RATIO", OPT_RATIO, &arg.time_scale, "speed; 2 is twice as fast (default 1)", NULL},
     {"thread-scale", "RATIO", OPT_RATIO, &arg.thread_scale, "part of the recorded threads (default 1)", NULL},
     {"from", "SEC", OPT_SECONDS, &arg.from_s, "trace time to begin at (default: first row)", NULL},
     {"to", "SEC", OPT_SECONDS, &arg.to_s, "trace time that counts as the end (default: last row)", NULL},
-    {"lead-in", "SEC", OPT_SECONDS, &arg.lead_in_s, "trace time to climb to the first value in (default 1)", NULL},
+    {"lead-in", "SEC", OPT_SECONDS, &arg.lead_in_s, "trace time to climb to the first value in (default 1)",
+     NULL},
     {"at-end", "WHAT", OPT_STRING, &arg.at_end, "hold, exit or loop (default hold)", NULL},
     {"step", "MS", OPT_COUNT, &arg.step_ms, "step length, wall time, 1 to 1000 (default 10)", NULL},
     {"for", "SEC", OPT_SECONDS, &arg.for_s, "end after this wall time (default 0: no limit)", NULL},
-    {"report", "SEC", OPT_SECONDS, &arg.report_s, "print a row each SEC of trace time (default 0: none)", NULL},
+    {"report", "SEC", OPT_SECONDS, &arg.report_s, "print a row each SEC of trace time (default 0: none)",
+     NULL},
     {0},
 };
 
 static const struct opt_program program = {
     .name = "trace-player",
     .usage = "[options] TRACE",
-    .summary = "Follows a recorded \"Time(s), RSS(MB), VSZ(MB), Threads\" log in resident memory and threads.\n"
-               "Trace time goes on by progress, not by the clock: stopped for 3 s, it goes on where it was.",
+    .summary =
+        "Follows a recorded \"Time(s), RSS(MB), VSZ(MB), Threads\" log in resident memory and threads.\n"
+        "Trace time goes on by progress, not by the clock: stopped for 3 s, it goes on where it was.",
     .table = options,
     .notes = "Its own memory counts towards the target. Recorded VSZ is not followed.",
     .positionals_max = 1,
@@ -100,12 +111,14 @@ static int judge(int result, bool *told)
         return result;
     }
     if (!*told)
-        fprintf(stderr, "%s: a thread was refused (%s), going on with fewer\n", program.name, strerror(EAGAIN));
+        fprintf(stderr, "%s: a thread was refused (%s), going on with fewer\n", program.name,
+                strerror(EAGAIN));
     *told = true;
     return 0;
 }
 
-/* When the next step is due. A turn that is late by more than a step starts a new count: what was lost is lost. */
+/* When the next step is due. A turn that is late by more than a step starts a new count: what was lost is
+ * lost. */
 static int64_t next_due(int64_t due_us, int64_t step_us)
 {
     int64_t now_us = sys_now_us();

@@ -2,8 +2,8 @@
  * trace: a recorded memory log, read whole.
  *
  * The format is what a process monitor printed (data/traces): any text before the column line
- * `Time(s), RSS(MB), VSZ(MB), Threads`, then rows in rising time, then a closing line. Seconds may be missing.
- * Between rows values are interpolated. MB are 1024 x 1024 bytes, as the monitor divided kB by 1024.
+ * `Time(s), RSS(MB), VSZ(MB), Threads`, then rows in rising time, then a closing line. Seconds may be
+ * missing. Between rows values are interpolated. MB are 1024 x 1024 bytes, as the monitor divided kB by 1024.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -27,7 +27,8 @@ struct trace {
 
 /*
  * Reads the file at path. Returns 0, or a negative errno with a sentence in ret_why: -EINVAL for text that is
- * no such log (the sentence names the line), otherwise what open or read said. On failure ret_trace is untouched.
+ * no such log (the sentence names the line), otherwise what open or read said. On failure ret_trace is
+ * untouched.
  */
 int trace_read(struct trace *ret_trace, const char *path, char *ret_why, size_t why_size);
 

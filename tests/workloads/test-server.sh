@@ -113,6 +113,25 @@ like "$(http POST /rpc '{"id":1,"method":"search","params":{"query":"x"}}')" '*N
 check "never-respawn: health is ok" healthy
 stop_server "never-respawn"
 
+mkdir "$scratch/deaf"
+cat >"$scratch/deaf/uv" <<'UV'
+#!/bin/sh
+# answers the handshake, then closes its stdin and stays
+read -r line && echo '{"id":1,"result":{}}' && read -r line && echo '{"id":2,"result":{}}'
+exec 0<&-
+exec sleep 8
+UV
+chmod +x "$scratch/deaf/uv"
+PATH=$scratch/deaf:$PATH serve epipe --die-on-epipe --call-timeout 2
+deaf=$(sed -n 's/.*Python worker started (PID: \([0-9]*\)).*/\1/p' "$log")
+started+=("$deaf")
+sleep 0.3
+http POST /rpc '{"id":1,"method":"search","params":{"query":"x"}}' >/dev/null
+wait "$server"
+is "$?" 1 "die-on-epipe: the server ends when its worker does not read"
+like "$(tail -n 1 "$log")" "*write EPIPE" "die-on-epipe: and says why"
+kill "$deaf"
+
 # 5. Documents from a folder.
 mkdir -p "$scratch/docs/sub" && printf '# One\ntext\n## Two\ntext\n' >"$scratch/docs/a.md" && printf 'plain\n' >"$scratch/docs/sub/b.md" && : >"$scratch/docs/c.txt"
 export WEIR_DEMO_WORK_MS=0
