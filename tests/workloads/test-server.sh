@@ -122,15 +122,11 @@ exec 0<&-
 exec sleep 8
 UV
 chmod +x "$scratch/deaf/uv"
-PATH=$scratch/deaf:$PATH serve epipe --die-on-epipe --call-timeout 2
-deaf=$(sed -n 's/.*Python worker started (PID: \([0-9]*\)).*/\1/p' "$log")
-started+=("$deaf")
-sleep 0.3
-http POST /rpc '{"id":1,"method":"search","params":{"query":"x"}}' >/dev/null
-wait "$server"
+PATH=$scratch/deaf:$PATH start "$scratch/epipe.log" "$DOCS_SERVER" --port 0 --data-dir "$scratch/epipe" --die-on-epipe --call-timeout 0.3
+wait "$pid"
 is "$?" 1 "die-on-epipe: the server ends when its worker does not read"
-like "$(tail -n 1 "$log")" "*write EPIPE" "die-on-epipe: and says why"
-kill "$deaf"
+like "$(tail -n 1 "$scratch/epipe.log")" "*write EPIPE" "die-on-epipe: and says why"
+kill "$(sed -n 's/.*Python worker started (PID: \([0-9]*\)).*/\1/p' "$scratch/epipe.log")"
 
 # 5. Documents from a folder.
 mkdir -p "$scratch/docs/sub" && printf '# One\ntext\n## Two\ntext\n' >"$scratch/docs/a.md" && printf 'plain\n' >"$scratch/docs/sub/b.md" && : >"$scratch/docs/c.txt"
