@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* Doing something to a unit as a whole: attach, freeze, kill, throttle, reclaim. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "private.h"
+#include "sys.h"
+#include "weir/base/cleanup.h"
+
+#define RECLAIM_CHUNK_MAX ((uint64_t)32 << 20) /* include/weir/host/host.h; ~10 ms of work a chunk, chosen */
+#define KILL_ROUNDS 64    /* chosen: a tree that forks faster than 64 sweeps is a fork bomb for cgroup.kill */
+#define KILL_PIDS_MAX 1024
+
+int act_attach(struct host_unit *hu, pid_t pid, struct err *reterr)
+{
+    struct unit *u = unit_of(hu);
+    char text[16];
+    (void)snprintf(text, sizeof(text), "%d", (int)pid);
+    /* cgroup.procs, not libcgroup's attach: that writes "tasks", and would move one thread of many.
+     * cgroup2 last: where it says the process is, the limits are in force already */
+    for (unsigned id = TREE_COUNT; id-- > 0;) {
+        if (u->dir[id] < 0)
+            continue;
+        int r = io_write_at(u->dir[id], "cgroup.procs", text, 0);
+        if (r < 0)
+            return err_errno(reterr, r, "moving process %d into %s (%s)", (int)pid, u->path,
+                             id == TREE_UNIFIED ? "cgroup2" : layout_v1_names[id - 1]);
+    }
+    return 0;
+}
+
+/* Signals all there are, round by round, until a sweep finds nobody. What is dying is found again, harmlessly. */
+static int kill_by_signal(struct unit *u)
+{
+    pid_t pids[KILL_PIDS_MAX];
+    for (int round = 0; round < KILL_ROUNDS; round++) {
+        int n = read_pids(&u->unit, pids, KILL_PIDS_MAX);
+        if (n <= 0)
+            return n;
+        for (int i = 0; i < n && i < KILL_PIDS_MAX; i++)
+            if (host_sys.kill(pids[i], SIGKILL) < 0 && errno != ESRCH)
+                return -errno;
+        io_pause_us(1000);
+    }
+    return 0; /* asynchronous anyhow: the caller waits for populated 0 */
+}
+
+int act_kill(struct host_unit *hu, struct err *reterr)
+{
+    struct unit *u = unit_of(hu);
+    u->was_killed = true;
+    int r = io_write_at(u->dir[TREE_UNIFIED], "cgroup.kill", "1", 0);
+    if (r == -ENOENT || r == -EOPNOTSUPP) /* before 5.14; a threaded cgroup */
+        r = kill_by_signal(u);
+    return r < 0 ? err_errno(reterr, r, "killing %s", u->path) : 0;
+}
+
+int act_freeze(struct host_unit *hu, bool freeze, struct err *reterr)
+{
+    struct unit *u = unit_of(hu);
+    int r = io_write_at(u->dir[TREE_UNIFIED], "cgroup.freeze", freeze ? "1" : "0", 0);
+    if (r == -ENOENT)
+        return err_set(reterr, -EOPNOTSUPP, "this kernel cannot freeze a cgroup (cgroup.freeze: Linux 5.2)");
+    return r < 0 ? err_errno(reterr, r, "%s %s", freeze ? "freezing" : "thawing", u->path) : 0;
+}
+
+int act_throttle(struct host_unit *hu, uint32_t cpu_permyriad, uint64_t memory_high_bytes, uint32_t *ret_applied,
+                 struct err *reterr)
+{
+    struct unit *u = unit_of(hu);
+    u->throttle_cpu_permyriad = cpu_permyriad;
+    u->throttle_high_bytes = memory_high_bytes;
+    return limits_throttle(u, ret_applied, reterr);
+}
+
+int act_reclaim(struct host_unit *hu, uint64_t bytes, struct err *reterr)
+{
+    struct unit *u = unit_of(hu);
+    char text[32];
+    (void)snprintf(text, sizeof(text), "%" PRIu64, bytes < RECLAIM_CHUNK_MAX ? bytes : RECLAIM_CHUNK_MAX);
+    int r = io_write_at(u->dir[TREE_UNIFIED], "memory.reclaim", text, 0);
+    if (r == -ENOENT)
+        return err_set(reterr, -EOPNOTSUPP, "this host has no memory.reclaim");
+    if (r == -EAGAIN)
+        return err_set(reterr, r, "reclaiming from %s: only a part could be taken back", u->path);
+    return r < 0 ? err_errno(reterr, r, "reclaiming from %s", u->path) : 0;
+}
