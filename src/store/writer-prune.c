@@ -36,7 +36,8 @@ static const struct prune_table tables[] = {
     {"decisions", "id", "id >> 38", KEEP_LONG},
 };
 
-/* Prepares the text, frees it, binds ?1 where there is one and takes the first step; *ret is to be finalized. */
+/* Prepares the text, frees it, binds ?1 where there is one and takes the first step; *ret is to be finalized.
+ */
 static int step_sql(struct writer *w, char *sql, int64_t parameter, sqlite3_stmt **ret)
 {
     *ret = NULL;
@@ -81,7 +82,8 @@ static int oldest_is_before(struct writer *w, const struct prune_table *t, uint6
                         t->run, t->name, t->key);
     sqlite3_stmt *stmt;
     int rc = step_sql(w, sql, 0, &stmt);
-    *ret = rc == SQLITE_OK && sqlite3_data_count(stmt) && sqlite3_column_int64(stmt, 0) < (int64_t)before_wall_us;
+    *ret = rc == SQLITE_OK && sqlite3_data_count(stmt) &&
+           sqlite3_column_int64(stmt, 0) < (int64_t)before_wall_us;
     sqlite3_finalize(stmt);
     return rc;
 }
@@ -156,19 +158,38 @@ static int prune_by_age(struct writer *w, uint64_t now_wall_us)
     return keep_us < now_wall_us ? prune_runs(w, now_wall_us - keep_us) : SQLITE_OK;
 }
 
+/* The wall time in front of which PRUNE_ROWS samples lie; INT64_MAX when there are no more than that. */
+static int oldest_samples_end(struct writer *w, int64_t *ret)
+{
+    sqlite3_stmt *stmt;
+    int rc = step_sql(
+        w,
+        sqlite3_mprintf("SELECT t_us + (SELECT start_wall_us - start_t_us FROM runs"
+                        " WHERE runs.id = o.id >> %d) FROM samples AS o ORDER BY id LIMIT 1 OFFSET %d",
+                        SCHEMA_SEQ_BITS, PRUNE_ROWS),
+        0, &stmt);
+    *ret = rc == SQLITE_OK && sqlite3_data_count(stmt) ? sqlite3_column_int64(stmt, 0) : INT64_MAX;
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
 static int prune_by_size(struct writer *w)
 {
     uint64_t used;
+    int64_t end = INT64_MAX;
     int rc = used_bytes(w, &used);
     if (rc || !w->max_bytes || used <= w->max_bytes)
         return rc;
+    w->prune_more = true;
+    rc = oldest_samples_end(w, &end);
+    bool few_left = end == INT64_MAX;
     for (size_t i = 0; rc == SQLITE_OK && i < ARRAY_SIZE(tables); i++) {
         int gone = 0;
-        rc = prune_table(w, &tables[i], INT64_MAX, &gone);
-        if (gone)
-            break;
+        if (tables[i].keep == 1 || few_left)
+            rc = prune_table(w, &tables[i], (uint64_t)end, &gone);
+        if (tables[i].keep > 1 && gone)
+            break; /* the small tables one after the other, and only when no raw rows are left to give */
     }
-    w->prune_more = true;
     return rc;
 }
 

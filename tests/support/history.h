@@ -15,8 +15,9 @@
 #include "weir/base/units.h"
 #include "weir/store/store.h"
 
-#define HISTORY_WALL_US UINT64_C(1762345425000000) /* 2025-11-05 12:23:45 UTC at monotonic HISTORY_START_US  \
-                                                    */
+#define HISTORY_WALL_US                                                                                      \
+    UINT64_C(1762345425000000) /* 2025-11-05 12:23:45 UTC at monotonic HISTORY_START_US                      \
+                                */
 #define HISTORY_START_US UINT64_C(1000000000)
 #define HISTORY_FLUSH_US (60 * USEC_PER_SEC) /* a hang fails the test; never waited for in full */
 
@@ -29,13 +30,13 @@ static inline void history_make(struct history *h)
 {
     snprintf(h->dir, sizeof(h->dir), "/tmp/weir-history.XXXXXX");
     assert_non_null(mkdtemp(h->dir));
-    snprintf(h->path, sizeof(h->path), "%s/history.db", h->dir);
+    snprintf(h->path, sizeof(h->path), "%.60s/history.db", h->dir);
 }
 
 static inline void history_remove(struct history *h)
 {
     char command[128];
-    snprintf(command, sizeof(command), "rm -rf '%s'", h->dir);
+    snprintf(command, sizeof(command), "rm -rf '%.60s'", h->dir);
     assert_int_equal(system(command), 0);
 }
 
