@@ -135,55 +135,54 @@ static void settle_start(struct turn *t, struct engine_unit *u)
         unit_start(t, u, &why);
 }
 
-static bool is_after(const struct unit_policy *p, uint16_t other)
+/* Marks what a service that is still there wants to stop after it. Returns whether any service is there. */
+static bool mark_needed(struct turn *t)
 {
-    for (uint16_t i = 0; i < p->after_count && i < POLICY_AFTER_MAX; i++)
-        if (p->after[i] == other)
-            return true;
-    return false;
-}
-
-/* Does a service that is still there want this one to stop after it? */
-static bool is_needed(const struct turn *t, const struct engine_unit *u)
-{
-    FOR_EACH_UNIT(t, other)
-    if (other != u && is_service(t, other) && !unit_is_down(other) &&
-        is_after(unit_policy(t, other), u->index))
-        return true;
-    return false;
-}
-
-static bool any_service_up(const struct turn *t)
-{
+    bool any = false;
     FOR_EACH_UNIT(t, u)
-    if (is_service(t, u) && !unit_is_down(u))
-        return true;
-    return false;
+    {
+        u->needed = false;
+    }
+    FOR_EACH_UNIT(t, u)
+    {
+        const struct unit_policy *p = unit_policy(t, u);
+        if (!is_service(t, u) || unit_is_down(u))
+            continue;
+        any = true;
+        for (uint16_t i = 0; i < p->after_count && i < POLICY_AFTER_MAX; i++)
+            if (p->after[i] < t->policy->unit_count && p->after[i] != u->index)
+                t->e->units[p->after[i]].needed = true;
+    }
+    return any;
 }
 
-static bool may_stop(const struct turn *t, const struct engine_unit *u)
+static bool may_stop(const struct turn *t, const struct engine_unit *u, bool any_service)
 {
     if (is_service(t, u))
-        return !is_needed(t, u);
-    return server_of(t, u) ? server_is_gone(t, u) : !any_service_up(t);
+        return !u->needed;
+    return server_of(t, u) ? server_is_gone(t, u) : !any_service;
 }
 
 /* Phase 3, once the end has begun. Stopping is asynchronous, so nothing goes down within this loop. */
 static void settle_stop(struct turn *t)
 {
     bool waiting = false, stopping = false;
+    bool any_service = mark_needed(t);
     FOR_EACH_UNIT(t, u)
     {
-        if (unit_is_running(u) && may_stop(t, u))
+        if (unit_is_running(u) && may_stop(t, u, any_service))
             stop_for(t, u, supervisor_rule, t->e->ending);
         stopping = stopping || (u->state == UNIT_STATE_STOPPING && !unit_is_down(u));
         waiting = waiting || unit_is_running(u);
     }
     if (!waiting || stopping)
         return;
-    FOR_EACH_UNIT(t, u) /* a ring of `after`: no order is right, so all at once */
-    if (unit_is_running(u))
-        stop_for(t, u, supervisor_rule, t->e->ending);
+    FOR_EACH_UNIT(t, u)
+    {
+        /* a ring of `after`: no order is right, so all at once */
+        if (unit_is_running(u))
+            stop_for(t, u, supervisor_rule, t->e->ending);
+    }
 }
 
 static void begin_end(struct turn *t, enum decision_reason reason)
@@ -233,12 +232,18 @@ static void settle_exit(struct turn *t)
 static void settle(struct turn *t)
 {
     FOR_EACH_UNIT(t, u)
-    settle_respawn(t, u);
+    {
+        settle_respawn(t, u);
+    }
     if (t->e->ending == REASON_NONE) {
         FOR_EACH_UNIT(t, u)
-        settle_dependent(t, u);
+        {
+            settle_dependent(t, u);
+        }
         FOR_EACH_UNIT(t, u)
-        settle_start(t, u);
+        {
+            settle_start(t, u);
+        }
         if (all_ended(t))
             begin_end(t, REASON_ALL_ENDED);
     }
@@ -254,16 +259,20 @@ static void bind_adopted(struct turn *t)
     struct engine_unit *only = NULL;
     size_t services = 0;
     FOR_EACH_UNIT(t, u)
-    if (is_service(t, u) && unit_policy(t, u)->enabled) {
-        only = u;
-        services++;
+    {
+        if (is_service(t, u) && unit_policy(t, u)->enabled) {
+            only = u;
+            services++;
+        }
     }
     if (services != 1 || !unit_is_running(only))
         return;
     FOR_EACH_UNIT(t, u)
-    if (!is_service(t, u) && unit_is_running(u) && u->via == UNIT_NONE) {
-        u->via = only->index;
-        u->via_generation = only->generation;
+    {
+        if (!is_service(t, u) && unit_is_running(u) && u->via == UNIT_NONE) {
+            u->via = only->index;
+            u->via_generation = only->generation;
+        }
     }
 }
 
@@ -326,11 +335,13 @@ static void (*const timer_rows[TIMER_COUNT])(struct turn *, struct engine_unit *
 static void run_timers(struct turn *t)
 {
     FOR_EACH_UNIT(t, u)
-    for (int i = 0; i < TIMER_COUNT; i++)
-        if (u->due[i] <= t->event->t_us) {
-            u->due[i] = USEC_INFINITY;
-            timer_rows[i](t, u);
-        }
+    {
+        for (int i = 0; i < TIMER_COUNT; i++)
+            if (u->due[i] <= t->event->t_us) {
+                u->due[i] = USEC_INFINITY;
+                timer_rows[i](t, u);
+            }
+    }
 }
 
 static void dispatch_supervisor(struct turn *t)

@@ -273,8 +273,7 @@ static bool judge_restart(struct turn *t, struct engine_unit *u)
     if (!restart_is_due(t, u, &why))
         return false;
     u->rejected |= (u->recycle.off_cost ? 1U << REJECTED_COST : 0) |
-                   (u->recycle.off_baseline ? 1U << REJECTED_BASELINE : 0) |
-                   (u->recycle.would_have ? 1U << REJECTED_OBSERVE : 0);
+                   (u->recycle.off_baseline ? 1U << REJECTED_BASELINE : 0);
     if (recycle_is_off(u) || u->recycle.would_have)
         return false;
     ladder_restart(t, u, &why, why.reason == REASON_MEMORY_CRITICAL);
@@ -328,8 +327,8 @@ void ladder_sample(struct turn *t, struct engine_unit *u)
         return;
     u->rejected = 0;
     recycle_sample(t, u);
-    if (judge_restart(t, u))
-        return;
+    if (judge_restart(t, u) || u->recycle.would_have)
+        return; /* mode observe: what comes after a restart that was not done tells nothing */
     judge_notify(t, u);
     throttle_judge(t, u);
 }

@@ -144,6 +144,7 @@ void why_measure(struct why *why, enum decision_metric metric, uint64_t observed
     why->metric = metric;
     why->observed = observed;
     why->threshold = threshold;
+    why->held_us = 0;
 }
 
 const struct unit_policy *unit_policy(const struct turn *t, const struct engine_unit *u)

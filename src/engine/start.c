@@ -119,8 +119,7 @@ void unit_ready(struct turn *t, struct engine_unit *u)
 {
     if (u->state != UNIT_STATE_STARTING && u->state != UNIT_STATE_ADOPTED)
         return;
-    struct why why =
-        why_of(lifecycle_rule, u->state == UNIT_STATE_ADOPTED ? REASON_ADOPTED : REASON_CONFIGURED);
+    struct why why = why_of(lifecycle_rule, REASON_NONE);
     u->ready_us = t->event->t_us;
     u->ever_ready = true;
     unit_move(t, u, UNIT_STATE_READY, &why);
@@ -171,6 +170,7 @@ static enum decision_reason why_not(const struct turn *t, const struct engine_un
 void unit_arrived(struct turn *t, struct engine_unit *u)
 {
     uint64_t ticket = t->event->arrived.ticket;
+    uint16_t via = t->event->arrived.via != u->index ? t->event->arrived.via : UNIT_NONE;
     struct why why = why_of(lifecycle_rule, why_not(t, u));
 
     if (unit_policy(t, u)->kind != UNIT_KIND_WRAPPED)
@@ -185,7 +185,7 @@ void unit_arrived(struct turn *t, struct engine_unit *u)
         admit_member(t, u, ticket);
         return;
     }
-    u->pending[u->pending_count++] = (struct ticket){ticket, t->event->arrived.via};
+    u->pending[u->pending_count++] = (struct ticket){ticket, via};
     if (u->state == UNIT_STATE_STOPPED)
         unit_admit(t, u, &why_arrived);
 }

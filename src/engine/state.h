@@ -154,6 +154,7 @@ struct engine_unit {
     bool held_down;    /* stopped by an operator */
     bool switched_off; /* stopped because its policy disabled it */
     bool known;        /* was there at RUN, or added since */
+    bool needed;       /* at the end: a running service stops before it */
     bool frozen;       /* by an operator */
     struct unit_stop stop;
 

@@ -34,7 +34,11 @@ static void term(struct turn *t, struct engine_unit *u)
 static void kill_once(struct turn *t, struct engine_unit *u)
 {
     struct why why = u->stop.why;
-    why.reason = u->stop.kill_reason;
+    if (u->stop.kill_reason != why.reason)
+        why = why_of(lifecycle_rule, u->stop.kill_reason);
+    if (u->stop.kill_reason == REASON_STOP_TIMEOUT)
+        why_measure(&why, METRIC_ELAPSED, t->event->t_us - u->state_since_us,
+                    unit_policy(t, u)->stop_timeout_us);
     emit(t, u, DECISION_KILL, &why);
     u->stop.kills++;
     unit_arm(u, TIMER_STOP, later(t->event->t_us, KILL_RETRY_US));

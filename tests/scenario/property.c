@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Random events, and what must hold whatever comes:
+ *   - a unit's state moves as the table allows; nothing is done to a unit that is not there
+ *   - a throttle and each freeze pulse end in time, and with the unit
+ *   - failures stay below the budget until an operator starts the unit anew
+ *   - ids count up; no more decisions than engine_decisions_max; nothing after EXIT; deadlines lie ahead
+ *   - the same units in another order get the same decisions
+ *   - a step allocates nothing (malloc and its kin are wrapped by the linker)
+ *
+ * WEIR_PROPERTY_EVENTS sets how many (default 200,000), WEIR_PROPERTY_SEED the seed; a failure prints both.
+ */
+#include "check.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "state.h"
+
+#define UNITS          6
+#define RECENT         16
+#define DECISIONS      (UNITS * DECISIONS_PER_UNIT + DECISIONS_EXTRA)
+#define EVENTS_PER_RUN 3000
+
+/* --- allocations --------------------------------------------------------------------------------- */
+
+static bool in_step;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+
+static void refuse_in_step(void)
+{
+    if (in_step)
+        abort();
+}
+
+void *__wrap_malloc(size_t size)
+{
+    refuse_in_step();
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    refuse_in_step();
+    return __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+    refuse_in_step();
+    return __real_realloc(p, size);
+}
+
+/* --- one engine and what is known of its units ---------------------------------------------------- */
+
+struct known {
+    enum unit_state state;
+    uint32_t generation;
+    uint64_t throttled_us, pulsed_us; /* USEC_INFINITY = not */
+    uint64_t failures[64];
+    uint32_t failure_count;
+    uint64_t memory;
+    uint64_t recent[RECENT]; /* ids of the last decisions */
+    uint32_t recent_count;
+};
+
+struct side {
+    struct engine *engine;
+    struct policy policy;
+    struct unit_policy units[UNITS];
+    uint16_t place[UNITS]; /* of unit i */
+    struct decision decisions[DECISIONS];
+    int count;
+    uint64_t last_id;
+    struct known known[UNITS];
+    bool over;
+};
+
+struct world {
+    uint64_t rng, now_us, seq, ticket, seed;
+    struct side a, b;
+};
+
+#define HOLDS(w, condition)                                                                                  \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            fprintf(stderr, "seed %" PRIu64 ", event %" PRIu64 ": ", (w)->seed, (w)->seq);                   \
+            fail_msg("does not hold: %s", #condition);                                                       \
+        }                                                                                                    \
+    } while (0)
+
+static uint64_t below(struct world *w, uint64_t n)
+{
+    return rng_below(&w->rng, n);
+}
+
+static void random_policy(struct world *w, struct unit_policy *p, uint16_t i)
+{
+    memset(p, 0, sizeof(*p));
+    policy_unit_defaults(p);
+    snprintf(p->name, sizeof(p->name), "unit%u", i);
+    p->kind = i < 4 ? UNIT_KIND_SERVICE : UNIT_KIND_WRAPPED;
+    p->mode = below(w, 5) == 0 ? UNIT_MODE_OBSERVE : UNIT_MODE_ACT;
+    p->restart = below(w, 4) == 0 ? UNIT_RESTART_ALWAYS : UNIT_RESTART_ON_FAILURE;
+    p->has_ready = below(w, 2);
+    p->abilities = (uint32_t)below(w, 128);
+    p->memory_max_bytes = below(w, 6) == 0 ? UINT64_MAX : 1000 << 20;
+    p->memory_high_bytes = below(w, 4) == 0 ? 700 << 20 : UINT64_MAX;
+    p->ready_timeout_us = USEC_PER_SEC * (1 + below(w, 20));
+    p->stop_timeout_us = USEC_PER_SEC * below(w, 4);
+    p->respawn_wait_us = USEC_PER_SEC * below(w, 4);
+    p->failure_budget = (uint32_t)below(w, 40);
+    p->healthy_us = USEC_PER_SEC * below(w, 10);
+    p->failure_window_us = USEC_PER_SEC * (1 + below(w, 120));
+    p->recycle_min_life_us = USEC_PER_SEC * below(w, 3);
+    p->ladder.throttle_max_us = USEC_PER_SEC * (1 + below(w, 5));
+    p->ladder.restart_hold_us = USEC_PER_MSEC * below(w, 1000);
+    p->ladder.pulse_freeze_us = USEC_PER_MSEC * (1 + below(w, 300));
+    p->ladder.pulse_thaw_us = USEC_PER_MSEC * (1 + below(w, 300));
+    p->after_count = i > 0 && i < 4 ? (uint16_t)below(w, 2) : 0;
+    p->after[0] = (uint16_t)(i - 1);
+}
+
+static void side_init(struct side *s, const struct unit_policy *units, const uint16_t *place)
+{
+    memset(s, 0, sizeof(*s));
+    policy_defaults(&s->policy);
+    s->policy.units = s->units;
+    s->policy.unit_count = UNITS;
+    s->policy.seed = 42;
+    s->engine = engine_new(UNITS);
+    assert_non_null(s->engine);
+    for (uint16_t i = 0; i < UNITS; i++) {
+        s->place[i] = place[i];
+        s->units[place[i]] = units[i];
+        for (uint16_t k = 0; k < units[i].after_count; k++)
+            s->units[place[i]].after[k] = place[units[i].after[k]];
+        s->known[i].throttled_us = s->known[i].pulsed_us = USEC_INFINITY;
+    }
+}
+
+static uint16_t unit_of(const struct side *s, uint16_t place)
+{
+    for (uint16_t i = 0; i < UNITS; i++)
+        if (s->place[i] == place)
+            return i;
+    return UNIT_NONE;
+}
+
+static bool runs(const struct known *k)
+{
+    return k->state == UNIT_STATE_STARTING || k->state == UNIT_STATE_READY ||
+           k->state == UNIT_STATE_DRAINING || k->state == UNIT_STATE_ADOPTED;
+}
+
+/* --- what must hold -------------------------------------------------------------------------------- */
+
+static void check_state(struct world *w, struct known *k, const struct decision *d)
+{
+    HOLDS(w, d->amount[0] == k->state);
+    HOLDS(w, lifecycle_may_move((enum unit_state)d->amount[0], (enum unit_state)d->amount[1]));
+    k->state = (enum unit_state)d->amount[1];
+    HOLDS(w, runs(k) || (k->throttled_us == USEC_INFINITY && k->pulsed_us == USEC_INFINITY));
+}
+
+static void check_failure(struct world *w, const struct unit_policy *p, struct known *k, uint64_t t_us)
+{
+    uint32_t recent = 0;
+    HOLDS(w, k->failure_count < 64);
+    k->failures[k->failure_count++] = t_us;
+    for (uint32_t i = 0; i < k->failure_count;)
+        if (t_us - k->failures[i] >= p->failure_window_us) {
+            k->failures[i] = k->failures[--k->failure_count];
+        } else {
+            recent++;
+            i++;
+        }
+    HOLDS(w, recent < (p->failure_budget < FAILURES_MAX ? p->failure_budget : FAILURES_MAX));
+}
+
+static void check_throttle(struct world *w, struct known *k, const struct decision *d)
+{
+    if (d->kind == DECISION_THROTTLE) {
+        HOLDS(w, runs(k) && k->throttled_us == USEC_INFINITY);
+        k->throttled_us = d->t_us;
+    } else if (d->kind == DECISION_UNTHROTTLE) {
+        HOLDS(w, k->throttled_us != USEC_INFINITY);
+        k->throttled_us = k->pulsed_us = USEC_INFINITY;
+    } else if (d->kind == DECISION_PULSE_FREEZE) {
+        HOLDS(w, k->throttled_us != USEC_INFINITY && k->pulsed_us == USEC_INFINITY && !d->observe);
+        k->pulsed_us = d->t_us;
+    } else if (d->kind == DECISION_PULSE_THAW) {
+        HOLDS(w, k->pulsed_us != USEC_INFINITY);
+        k->pulsed_us = USEC_INFINITY;
+    }
+}
+
+static void check_step(struct world *w, struct known *k, const struct decision *d)
+{
+    bool there = runs(k) || k->state == UNIT_STATE_STOPPING;
+    if (d->kind == DECISION_TERM || d->kind == DECISION_KILL || d->kind == DECISION_CLEAN)
+        HOLDS(w, k->state == UNIT_STATE_STOPPING);
+    if (d->kind == DECISION_NOTIFY || d->kind == DECISION_FREEZE || d->kind == DECISION_THAW)
+        HOLDS(w, runs(k));
+    if (d->kind == DECISION_RESTART)
+        HOLDS(w, there);
+    if (d->kind == DECISION_START)
+        HOLDS(w, !runs(k) && d->generation == k->generation + 1);
+    if (d->kind == DECISION_ADMIT && !d->amount[1])
+        HOLDS(w, !runs(k) && d->generation == k->generation + 1);
+    if (d->kind == DECISION_ADMIT && d->amount[1])
+        HOLDS(w, runs(k));
+}
+
+static void check_decision(struct world *w, struct side *s, const struct decision *d)
+{
+    HOLDS(w, d->id == s->last_id + 1 && !s->over);
+    s->last_id = d->id;
+    if (d->unit == UNIT_NONE) {
+        HOLDS(w, d->kind == DECISION_EXIT);
+        s->over = true;
+        return;
+    }
+    struct known *k = &s->known[unit_of(s, d->unit)];
+    check_step(w, k, d);
+    check_throttle(w, k, d);
+    if (d->kind == DECISION_STATE)
+        check_state(w, k, d);
+    if (d->kind == DECISION_BACKOFF)
+        check_failure(w, &s->units[d->unit], k, d->t_us);
+    k->generation = d->generation;
+    k->recent[k->recent_count++ % RECENT] = d->id;
+}
+
+static void check_bounds(struct world *w, const struct side *s)
+{
+    for (uint16_t i = 0; i < UNITS; i++) {
+        const struct known *k = &s->known[i];
+        const struct ladder_policy *l = &s->units[s->place[i]].ladder;
+        HOLDS(w, k->throttled_us == USEC_INFINITY || w->now_us - k->throttled_us <= l->throttle_max_us);
+        HOLDS(w, k->pulsed_us == USEC_INFINITY || w->now_us - k->pulsed_us <= l->pulse_freeze_us);
+        HOLDS(w, (engine_sample_interval(s->engine, &s->policy, s->place[i]) != 0) <=
+                     (runs(k) || k->state == UNIT_STATE_STOPPING));
+        struct unit_view v;
+        engine_unit_view(s->engine, s->place[i], &v);
+        HOLDS(w, v.state == k->state && v.generation == k->generation);
+    }
+}
+
+static void side_step(struct world *w, struct side *s, struct event event)
+{
+    if (event.unit != UNIT_NONE)
+        event.unit = s->place[event.unit];
+    if (event.kind == EVENT_ARRIVED && event.arrived.via != UNIT_NONE)
+        event.arrived.via = s->place[event.arrived.via];
+    if (event.kind == EVENT_OUTCOME) {
+        struct known *k = &s->known[unit_of(s, event.unit)];
+        event.outcome.decision_id = k->recent[event.outcome.decision_id % RECENT];
+    }
+    in_step = true;
+    s->count = engine_step(s->engine, &s->policy, &event, s->decisions);
+    in_step = false;
+    HOLDS(w, s->count >= 0 && (size_t)s->count <= engine_decisions_max(UNITS));
+    if (event.kind == EVENT_OPERATOR &&
+        (event.operator_.verb == EVENT_VERB_START || event.operator_.verb == EVENT_VERB_RESTART))
+        s->known[unit_of(s, event.unit)].failure_count = 0;
+    for (int i = 0; i < s->count; i++)
+        check_decision(w, s, &s->decisions[i]);
+    HOLDS(w, s->count == 0 || s->over || engine_next_deadline(s->engine) >= w->now_us);
+}
+
+/* The next decision of the unit from *at on; NULL when there is none. */
+static const struct decision *next_of(const struct side *s, uint16_t unit, int *at)
+{
+    for (; *at < s->count; (*at)++)
+        if (s->decisions[*at].unit == (unit == UNIT_NONE ? UNIT_NONE : s->place[unit]))
+            return &s->decisions[(*at)++];
+    return NULL;
+}
+
+static void check_same(struct world *w, uint16_t unit)
+{
+    int i = 0, j = 0;
+    for (;;) {
+        const struct decision *a = next_of(&w->a, unit, &i), *b = next_of(&w->b, unit, &j);
+        HOLDS(w, !a == !b);
+        if (!a)
+            return;
+        HOLDS(w, a->kind == b->kind && a->reason == b->reason && a->metric == b->metric);
+        HOLDS(w, a->observed == b->observed && a->threshold == b->threshold && a->held_us == b->held_us);
+        HOLDS(w, a->rejected == b->rejected && a->generation == b->generation && a->observe == b->observe);
+        /* a NOTE on an outcome names a decision: ids differ between the two */
+        if (!(a->kind == DECISION_NOTE && a->metric == METRIC_ERRNO))
+            HOLDS(w, a->amount[0] == b->amount[0] && a->amount[1] == b->amount[1]);
+    }
+}
+
+static void both(struct world *w, struct event *event)
+{
+    event->seq = ++w->seq;
+    event->t_us = w->now_us;
+    side_step(w, &w->a, *event);
+    side_step(w, &w->b, *event);
+    for (uint16_t i = 0; i < UNITS; i++)
+        check_same(w, i);
+    check_same(w, UNIT_NONE);
+    check_bounds(w, &w->a);
+}
+
+/* --- what comes ------------------------------------------------------------------------------------- */
+
+static void random_sample(struct world *w, struct event *event)
+{
+    struct known *k = &w->a.known[event->unit];
+    uint64_t change = below(w, 3) ? below(w, 20 << 20) : below(w, 1000 << 20);
+    k->memory = below(w, 3) ? k->memory + change : k->memory > change ? k->memory - change : 0;
+    if (k->memory > 1100 << 20)
+        k->memory = below(w, 1000 << 20);
+    event->sample.cause = (enum sample_cause)below(w, SAMPLE_CAUSE_COUNT);
+    if (below(w, 20))
+        sample_set(&event->sample, SAMPLE_MEMORY_CURRENT, k->memory);
+    if (below(w, 4) == 0)
+        sample_set(&event->sample, SAMPLE_MEMORY_FILE, below(w, 300 << 20));
+    if (below(w, 3) == 0)
+        sample_set(&event->sample, SAMPLE_MEMORY_MAX, below(w, 10) ? 1000 << 20 : rng_edgy(&w->rng));
+    sample_set(&event->sample, SAMPLE_MEMORY_FULL, w->now_us / (1 + below(w, 5)));
+    sample_set(&event->sample, SAMPLE_EVENTS_OOM_KILL, w->seq / 500);
+    sample_set(&event->sample, SAMPLE_PIDS_EVENTS_MAX, w->seq / 100);
+}
+
+static void fill(struct world *w, struct event *event)
+{
+    switch (event->kind) {
+    case EVENT_SAMPLE:
+        random_sample(w, event);
+        break;
+    case EVENT_ARRIVED:
+        event->unit = (uint16_t)(4 + below(w, 2));
+        event->arrived.via = below(w, 5) ? (uint16_t)below(w, 2) : UNIT_NONE;
+        event->arrived.ticket = ++w->ticket;
+        break;
+    case EVENT_SPAWNED:
+        event->spawned.pid = (int32_t)(1 + below(w, 30000));
+        event->spawned.how = below(w, 30) ? EVENT_HOW_SPAWNED : EVENT_HOW_ADOPTED;
+        event->spawned.ready = below(w, 2);
+        break;
+    case EVENT_EXITED:
+        event->exit.status_known = below(w, 5);
+        event->exit.code = (int32_t)below(w, 3);
+        event->exit.signal = below(w, 3) ? 0 : (int32_t)below(w, 16);
+        event->exit.oom_kills = below(w, 3) ? 0 : below(w, 3);
+        event->exit.pids_refused = below(w, 2);
+        break;
+    case EVENT_OPERATOR:
+        event->operator_.verb = (enum event_verb)below(w, EVENT_VERB_COUNT);
+        break;
+    case EVENT_OUTCOME:
+        event->outcome.decision_id = below(w, RECENT); /* which of the recent ones */
+        event->outcome.result = (enum event_result)below(w, EVENT_RESULT_COUNT);
+        event->outcome.error = 5;
+        break;
+    case EVENT_POLICY: {
+        bool enabled = below(w, 4);
+        enum unit_mode mode = below(w, 4) ? UNIT_MODE_ACT : UNIT_MODE_OBSERVE;
+        w->a.units[w->a.place[event->unit]].enabled = w->b.units[w->b.place[event->unit]].enabled = enabled;
+        w->a.units[w->a.place[event->unit]].mode = w->b.units[w->b.place[event->unit]].mode = mode;
+        break;
+    }
+    case EVENT_RUN:
+    case EVENT_DEADLINE:
+    case EVENT_SPAWN_FAILED:
+    case EVENT_READY:
+    case EVENT_EMPTY:
+    case EVENT_CLEANED:
+    case EVENT_SHUTDOWN:
+    case EVENT_KIND_COUNT:
+        break;
+    }
+}
+
+static enum event_kind random_kind(struct world *w)
+{
+    static const struct {
+        enum event_kind kind;
+        uint32_t weight;
+    } weights[] = {
+        {EVENT_SAMPLE, 60},  {EVENT_ARRIVED, 5}, {EVENT_SPAWNED, 12}, {EVENT_SPAWN_FAILED, 1},
+        {EVENT_READY, 10},   {EVENT_EXITED, 6},  {EVENT_EMPTY, 8},    {EVENT_CLEANED, 12},
+        {EVENT_OPERATOR, 2}, {EVENT_OUTCOME, 2}, {EVENT_POLICY, 1},
+    };
+    uint32_t sum = 0;
+    for (size_t i = 0; i < sizeof(weights) / sizeof(weights[0]); i++)
+        sum += weights[i].weight;
+    uint64_t pick = below(w, sum);
+    size_t i = 0;
+    while (pick >= weights[i].weight)
+        pick -= weights[i++].weight;
+    return weights[i].kind;
+}
+
+static void pass_time(struct world *w)
+{
+    uint64_t until = w->now_us + (below(w, 10) ? below(w, 80 * USEC_PER_MSEC) : below(w, 4 * USEC_PER_SEC));
+    uint64_t last = USEC_INFINITY, repeats = 0;
+    for (uint64_t due; (due = engine_next_deadline(w->a.engine)) <= until && !w->a.over;) {
+        struct event deadline = {.kind = EVENT_DEADLINE, .unit = UNIT_NONE};
+        w->now_us = due > w->now_us ? due : w->now_us;
+        HOLDS(w, engine_next_deadline(w->b.engine) == due);
+        both(w, &deadline);
+        repeats = w->now_us == last ? repeats + 1 : 0;
+        last = w->now_us;
+        HOLDS(w, repeats < UNITS * TIMER_COUNT); /* timeouts of 0 are due at once, but not for ever */
+    }
+    w->now_us = until;
+}
+
+static void one_run(struct world *w, uint64_t events)
+{
+    static const uint16_t straight[UNITS] = {0, 1, 2, 3, 4, 5};
+    uint16_t place[UNITS];
+    struct unit_policy units[UNITS];
+    memcpy(place, straight, sizeof(place));
+    for (uint16_t i = UNITS - 1; i > 0; i--) {
+        uint16_t j = (uint16_t)below(w, i + 1U), swap = place[i];
+        place[i] = place[j];
+        place[j] = swap;
+    }
+    for (uint16_t i = 0; i < UNITS; i++)
+        random_policy(w, &units[i], i);
+    side_init(&w->a, units, straight);
+    side_init(&w->b, units, place);
+
+    struct event run = {.kind = EVENT_RUN, .unit = UNIT_NONE};
+    both(w, &run);
+    for (uint64_t n = 0; n < events && !w->a.over; n++) {
+        pass_time(w);
+        struct event event = {.kind = n + 200 == events ? EVENT_SHUTDOWN : random_kind(w), .unit = UNIT_NONE};
+        if (event.kind != EVENT_SHUTDOWN) {
+            event.unit = (uint16_t)below(w, UNITS);
+            event.generation = w->a.known[event.unit].generation - (below(w, 50) == 0);
+            fill(w, &event);
+        }
+        both(w, &event);
+    }
+    w->a.engine = engine_free(w->a.engine);
+    w->b.engine = engine_free(w->b.engine);
+}
+
+static uint64_t number_from(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static void test_properties(void **state)
+{
+    (void)state;
+    static struct world w;
+    uint64_t events = number_from("WEIR_PROPERTY_EVENTS", 200000);
+    w.seed = w.rng = number_from("WEIR_PROPERTY_SEED", 20251105);
+    while (w.seq < events)
+        one_run(&w, EVENTS_PER_RUN);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_properties)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The simulated host; see the header. Answers wait in an unordered queue; the earliest (then the first put
+ * in) goes next. Deadlines come when nothing else is due at that instant.
+ */
+#include "simhost.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STEP_US 1000ULL /* an answer that takes no time takes this long */
+
+void sim_init(struct sim *s, FILE *out)
+{
+    *s = (struct sim){.out = out, .obedient = true, .next_ticket = 1, .next_pid = 100};
+    policy_defaults(&s->policy);
+    s->policy.units = s->units;
+    s->engine = engine_new(SIM_UNITS_MAX);
+    if (!s->engine)
+        abort();
+}
+
+void sim_deinit(struct sim *s)
+{
+    s->engine = engine_free(s->engine);
+}
+
+int sim_add_unit(struct sim *s, const char *name)
+{
+    uint32_t i = s->policy.unit_count;
+    if (i == SIM_UNITS_MAX || strlen(name) >= UNIT_NAME_MAX)
+        return -1;
+    struct unit_policy *p = &s->units[i];
+    memset(p, 0, sizeof(*p));
+    policy_unit_defaults(p);
+    strcpy(p->name, name);
+    p->memory_max_bytes = p->memory_high_bytes = UINT64_MAX;
+    p->abilities = ABILITY_MEMORY_MAX | ABILITY_MEMORY_HIGH | ABILITY_CPU_MAX | ABILITY_FREEZE |
+                   ABILITY_KILL | ABILITY_PRESSURE | ABILITY_NOTIFY;
+    s->names[i] = p->name;
+    s->hosts[i].manner = (struct sim_manner){
+        .ready_us = 500 * USEC_PER_MSEC,
+        .term_us = 100 * USEC_PER_MSEC,
+        .kill_us = 5 * USEC_PER_MSEC,
+        .exit_us = SIM_NEVER,
+        .child_of = UNIT_NONE,
+    };
+    s->policy.unit_count++;
+    return (int)i;
+}
+
+static void put(struct sim *s, uint64_t after_us, struct event event)
+{
+    if (after_us == SIM_NEVER)
+        return;
+    if (s->queued == SIM_EVENTS_MAX)
+        abort();
+    event.t_us = s->now_us + after_us;
+    s->queue[s->queued++] = (struct sim_event){event, s->order++};
+}
+
+static struct event of_unit(const struct sim *s, uint16_t unit, enum event_kind kind)
+{
+    return (struct event){.kind = kind, .unit = unit, .generation = s->hosts[unit].generation};
+}
+
+static void put_arrival(struct sim *s, uint16_t unit, uint64_t after_us)
+{
+    struct event arrived = of_unit(s, unit, EVENT_ARRIVED);
+    arrived.arrived.pid = s->next_pid++;
+    arrived.arrived.via = s->hosts[unit].manner.child_of;
+    arrived.arrived.ticket = s->next_ticket++;
+    put(s, after_us, arrived);
+}
+
+static void spawn(struct sim *s, const struct decision *d, enum event_how how)
+{
+    struct sim_unit *h = &s->hosts[d->unit];
+    const struct sim_manner *m = &h->manner;
+    if (how == EVENT_HOW_WRAPPED && d->amount[1])
+        return; /* joins a cgroup; nothing to tell */
+    h->generation = d->generation;
+    struct event event = of_unit(s, d->unit, m->spawn_error ? EVENT_SPAWN_FAILED : EVENT_SPAWNED);
+    if (m->spawn_error) {
+        event.error = m->spawn_error;
+        put(s, STEP_US, event);
+        return;
+    }
+    event.spawned.pid = s->next_pid++;
+    event.spawned.how = how;
+    put(s, STEP_US, event);
+    h->alive = h->populated = true;
+    h->spawned_us = s->now_us + STEP_US;
+    if (s->units[d->unit].has_ready && m->ready_us != SIM_NEVER)
+        put(s, STEP_US + m->ready_us, of_unit(s, d->unit, EVENT_READY));
+    if (m->exit_us != SIM_NEVER) {
+        struct event exited = of_unit(s, d->unit, EVENT_EXITED);
+        exited.exit = m->exit;
+        put(s, STEP_US + m->exit_us, exited);
+    }
+}
+
+static void end_main(struct sim *s, uint16_t unit, uint64_t after_us, int32_t signal)
+{
+    struct event exited = of_unit(s, unit, EVENT_EXITED);
+    exited.exit = (struct event_exit){.status_known = true, .signal = signal};
+    if (s->hosts[unit].alive)
+        put(s, after_us, exited);
+}
+
+static void kill_all(struct sim *s, uint16_t unit)
+{
+    uint64_t after_us = s->hosts[unit].manner.kill_us;
+    if (after_us == SIM_NEVER || !s->hosts[unit].populated)
+        return;
+    end_main(s, unit, after_us, SIGKILL);
+    put(s, after_us, of_unit(s, unit, EVENT_EMPTY));
+    s->hosts[unit].populated = false;
+}
+
+static void answer_outcome(struct sim *s, const struct decision *d)
+{
+    int32_t error = s->hosts[d->unit].manner.outcome_error;
+    if (!error)
+        return;
+    struct event outcome = of_unit(s, d->unit, EVENT_OUTCOME);
+    outcome.outcome.decision_id = d->id;
+    outcome.outcome.result = EVENT_RESULT_FAILED;
+    outcome.outcome.error = error;
+    put(s, STEP_US, outcome);
+}
+
+static void obey(struct sim *s, const struct decision *d)
+{
+    switch (d->kind) {
+    case DECISION_START:
+        spawn(s, d, EVENT_HOW_SPAWNED);
+        break;
+    case DECISION_ADMIT:
+        spawn(s, d, EVENT_HOW_WRAPPED);
+        break;
+    case DECISION_TERM:
+        end_main(s, d->unit, s->hosts[d->unit].manner.term_us, SIGTERM);
+        break;
+    case DECISION_KILL:
+        kill_all(s, d->unit);
+        break;
+    case DECISION_CLEAN:
+        put(s, STEP_US, of_unit(s, d->unit, EVENT_CLEANED));
+        break;
+    case DECISION_STATE:
+        if (d->amount[1] == UNIT_STATE_READY)
+            for (uint16_t i = 0; i < s->policy.unit_count; i++)
+                if (s->hosts[i].manner.child_of == d->unit)
+                    put_arrival(s, i, STEP_US);
+        if (d->amount[0] == UNIT_STATE_STOPPING && s->hosts[d->unit].manner.respawns)
+            put_arrival(s, d->unit, STEP_US);
+        break;
+    case DECISION_THROTTLE:
+    case DECISION_PULSE_FREEZE:
+        answer_outcome(s, d);
+        break;
+    case DECISION_REFUSE:
+    case DECISION_NOTIFY:
+    case DECISION_UNTHROTTLE:
+    case DECISION_FREEZE:
+    case DECISION_THAW:
+    case DECISION_PULSE_THAW:
+    case DECISION_RESTART:
+    case DECISION_STOP:
+    case DECISION_FAIL:
+    case DECISION_BACKOFF:
+    case DECISION_NOTE:
+    case DECISION_EXIT:
+    case DECISION_KIND_COUNT:
+        break;
+    }
+}
+
+static void narrate(const struct sim *s, const struct decision *d)
+{
+    char text[DECISION_TEXT_MAX], cause[32] = "";
+    if (d->cause_id)
+        snprintf(cause, sizeof(cause), " of %" PRIu64, d->cause_id);
+    decision_narrate(d, s->names, text, sizeof(text));
+    fprintf(s->out, "%3llu.%06llu  %3" PRIu64 "%-7s %s\n", d->t_us / USEC_PER_SEC, d->t_us % USEC_PER_SEC,
+            d->id, cause, text);
+}
+
+void sim_deliver(struct sim *s, struct event *event)
+{
+    struct decision decisions[SIM_UNITS_MAX * 32];
+    if (engine_decisions_max(s->policy.unit_count) > SIM_UNITS_MAX * 32)
+        abort();
+    event->seq = ++s->seq;
+    event->t_us = s->now_us;
+    if (event->kind == EVENT_EXITED && event->generation == s->hosts[event->unit].generation) {
+        if (!s->hosts[event->unit].alive)
+            return; /* a process ends once */
+        s->hosts[event->unit].alive = false;
+    }
+    int n = engine_step(s->engine, &s->policy, event, decisions);
+    if (n < 0) {
+        fprintf(s->out, "engine_step: error %d\n", n);
+        return;
+    }
+    for (int i = 0; i < n; i++)
+        narrate(s, &decisions[i]);
+    for (int i = 0; i < n && s->obedient; i++)
+        if (!decisions[i].observe)
+            obey(s, &decisions[i]);
+}
+
+static int earliest(const struct sim *s)
+{
+    int best = -1;
+    for (size_t i = 0; i < s->queued; i++) {
+        const struct sim_event *a = &s->queue[i];
+        if (best < 0 || a->event.t_us < s->queue[best].event.t_us ||
+            (a->event.t_us == s->queue[best].event.t_us && a->order < s->queue[best].order))
+            best = (int)i;
+    }
+    return best;
+}
+
+void sim_advance(struct sim *s, uint64_t t_us)
+{
+    for (;;) {
+        int i = earliest(s);
+        uint64_t answer = i >= 0 ? s->queue[i].event.t_us : UINT64_MAX;
+        uint64_t deadline = engine_next_deadline(s->engine);
+        if (deadline < s->now_us)
+            deadline = s->now_us;
+        if (answer <= t_us && answer <= deadline) {
+            struct event event = s->queue[i].event;
+            s->queue[i] = s->queue[--s->queued];
+            s->now_us = event.t_us;
+            sim_deliver(s, &event);
+        } else if (deadline < t_us) {
+            struct event event = {.kind = EVENT_DEADLINE, .unit = UNIT_NONE};
+            s->now_us = deadline;
+            sim_deliver(s, &event);
+        } else {
+            break;
+        }
+    }
+    s->now_us = t_us;
+}
+
+static void sample(struct sim *s, uint16_t unit)
+{
+    struct sim_unit *h = &s->hosts[unit];
+    const struct sim_manner *m = &h->manner;
+    if (m->has_life && s->now_us >= h->spawned_us)
+        sample_set(&h->sample, SAMPLE_MEMORY_CURRENT,
+                   m->base_bytes + mul_div_u64(m->rate_bytes, s->now_us - h->spawned_us, USEC_PER_SEC));
+    struct event event = of_unit(s, unit, EVENT_SAMPLE);
+    event.sample = h->sample;
+    event.sample.t_us = s->now_us;
+    sim_deliver(s, &event);
+}
+
+void sim_ramp(struct sim *s, const struct sim_ramp *r)
+{
+    struct sim_unit *h = &s->hosts[r->unit];
+    uint64_t begin = s->now_us, t = begin;
+    uint32_t generation = h->generation;
+    bool lives = h->manner.has_life;
+    while (t <= begin + r->duration_us) {
+        sim_advance(s, t);
+        uint64_t interval = engine_sample_interval(s->engine, &s->policy, r->unit);
+        if (interval != 0 && (lives || h->generation == generation)) {
+            if (r->field != SAMPLE_FIELD_COUNT) {
+                uint64_t part = r->to >= r->from ? r->to - r->from : r->from - r->to;
+                part = r->duration_us ? mul_div_u64(part, t - begin, r->duration_us) : 0;
+                sample_set(&h->sample, r->field, r->to >= r->from ? r->from + part : r->from - part);
+            }
+            sample(s, r->unit);
+        }
+        interval = engine_sample_interval(s->engine, &s->policy, r->unit);
+        t += r->step_us ? r->step_us : interval ? interval : 10 * USEC_PER_MSEC;
+    }
+    sim_advance(s, begin + r->duration_us);
+}
