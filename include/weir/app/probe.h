@@ -70,7 +70,7 @@ struct notify_socket *notify_close(struct notify_socket *n); /* unlinks */
 
 /* Is something listening on the address a tcp: or http: check asks? 0: free. 1: taken; *ret_text tells by whom:
  * "127.0.0.1:24280 is taken by node (pid 4242)" or "... by a process of another user (uid 33)"; *ret_pid is 0 then.
- * Negative errno: could not tell. Reads /proc/net/tcp, /proc/net/tcp6 and /proc/PID/fd: milliseconds, before a launch. */
+ * Negative errno: could not tell. Reads /proc/net/tcp, tcp6 and /proc/PID/fd: milliseconds, meant for a launch. */
 int port_find_holder(const char *host, uint16_t port, pid_t *ret_pid, char *ret_text, size_t size);
 
 #endif
