@@ -195,6 +195,7 @@ static int open_run_dir(struct supervisor *s, struct err *reterr)
                        "supervisor '%s' is already running (pid %s, %s/lock); 'weir status -n %s' shows it",
                        s->config->name, pid, path, s->config->name);
     }
+    s->owns_run_dir = true;
     if (ftruncate(s->lock_fd, 0) == 0)
         (void)dprintf(s->lock_fd, "%d\n", (int)getpid());
     return 0;
@@ -285,13 +286,30 @@ static void tell_host(const struct supervisor *s)
     const char *use;
     for (unsigned bit = 0; bit < 32; bit++) {
         const char *name = host_feature_name(bit, &use);
-        if (!name || s->info.features & (1U << bit))
+        if (!name || !name[0] || s->info.features & (1U << bit))
             continue;
         size_t n = strlen(missing);
         (void)snprintf(missing + n, sizeof(missing) - n, "%s%s", n ? ", " : "", name);
     }
     if (missing[0])
         log_notice("this host lacks: %s ('weir doctor' says what that means)", missing);
+}
+
+/* What is left in the run folder when no unit is: nothing. */
+static void remove_run_dir(struct supervisor *s)
+{
+    static const char *const files[] = {"control.sock", "wrap.sock", "state.json", "lock"};
+    for (uint16_t i = 0; i < s->unit_count; i++) {
+        if (s->units[i].cgroup)
+            return;
+        _cleanup_free_ char *fifo = run_path(s, s->unit_names[i], ".pressure");
+        if (fifo)
+            (void)unlink(fifo);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+        (void)unlinkat(s->run_dirfd, files[i], 0);
+    (void)unlinkat(s->run_dirfd, "wrap", AT_REMOVEDIR);
+    (void)rmdir(s->config->run_dir);
 }
 
 static void supervisor_deinit(struct supervisor *s)
@@ -303,13 +321,16 @@ static void supervisor_deinit(struct supervisor *s)
         bool over = u->cgroup == NULL;
         launch_forget(u);
         sampling_unwatch(u);
-        if (u->cgroup)
-            u->cgroup->ops->unit_release(u->cgroup);
         output_close(u->output, over);
         if (u->pressure_fifo >= 0)
             close(u->pressure_fifo);
     }
+    if (s->owns_run_dir && !s->keep)
+        remove_run_dir(s);
     store_close(s->store);
+    for (uint16_t i = 0; i < s->unit_count; i++)
+        if (s->units[i].cgroup)
+            s->units[i].cgroup->ops->unit_release(s->units[i].cgroup);
     if (s->host)
         s->host->ops->close(s->host);
     engine_free(s->engine);
@@ -333,23 +354,6 @@ static void supervisor_deinit(struct supervisor *s)
     sd_event_unref(s->event);
     cleanup_close(&s->run_dirfd);
     cleanup_close(&s->lock_fd);
-}
-
-/* What is left in the run folder when no unit is: nothing. */
-static void remove_run_dir(struct supervisor *s)
-{
-    static const char *const files[] = {"control.sock", "wrap.sock", "state.json", "lock"};
-    for (uint16_t i = 0; i < s->unit_count; i++) {
-        if (s->units[i].cgroup)
-            return;
-        _cleanup_free_ char *fifo = run_path(s, s->unit_names[i], ".pressure");
-        if (fifo)
-            (void)unlink(fifo);
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(files); i++)
-        (void)unlinkat(s->run_dirfd, files[i], 0);
-    (void)unlinkat(s->run_dirfd, "wrap", AT_REMOVEDIR);
-    (void)rmdir(s->config->run_dir);
 }
 
 static int set_up(struct supervisor *s, struct host *host, struct err *reterr)
@@ -417,7 +421,6 @@ int supervisor_run(const struct supervisor_options *options, struct err *reterr)
         else
             r = s.exit_status;
         store_run_end(s.store, now_us(), r);
-        remove_run_dir(&s);
     }
     supervisor_deinit(&s);
     return r;

@@ -126,6 +126,7 @@ struct supervisor {
     unsigned control_client_count;
 
     bool echo;
+    bool owns_run_dir;
     bool keep; /* end without stopping the units */
     bool shutting_down, ready_told;
     unsigned signals_seen;

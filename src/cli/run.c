@@ -90,7 +90,7 @@ static void print_doctor(const struct host_info *info)
     const char *use;
     for (unsigned bit = 0; bit < 32; bit++) {
         const char *name = host_feature_name(bit, &use);
-        if (name)
+        if (name && name[0])
             printf("  %-3s  %-24s %s\n", info->features & (1U << bit) ? "yes" : "NO", name, use);
     }
 }
@@ -105,7 +105,7 @@ static void print_doctor_json(const struct host_info *info)
     const char *use;
     for (unsigned bit = 0; bit < 32; bit++) {
         const char *name = host_feature_name(bit, &use);
-        if (name)
+        if (name && name[0])
             (void)json_object_set_new(json_object_get(root, "features"), name,
                                       json_boolean(info->features & (1U << bit)));
     }
