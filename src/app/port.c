@@ -206,7 +206,7 @@ int port_find_holder_at(int proc_fd, const char *host, uint16_t port, pid_t *ret
     int count = address_parse(host, asked);
     if (count < 0)
         return count;
-    struct listener l;
+    struct listener l = {0};
     int r = find_listener(proc_fd, false, asked, count, port, &l);
     if (r == 0) {
         r = find_listener(proc_fd, true, asked, count, port, &l);
