@@ -9,13 +9,13 @@
  *                     or tasks are stalled            limit is near
  *
  *   step      condition                                              confirmed              bounded by
- *   --------  -----------------------------------------------------  ---------------------
- * -------------------- NOTIFY    used >= notify                                         one sample
- * notify_cooldown THROTTLE  used >= throttle                                       one sample throttle_max,
- * then a eta < throttle_eta and used > notify                   CONFIRM                cool-down as long and
- *             full pressure >= bound and memory.current > notify     the pressure window    2 % of the limit
- * more RESTART   used >= critical                                       one sample, no grace   failure
- * budget, or used >= restart                                        restart_hold           recycle.c's bounds
+ *   --------  -----------------------------------------------------  ---------------------  ------------------
+ *   NOTIFY    used >= notify                                         one sample             notify_cooldown
+ *   THROTTLE  used >= throttle                                       one sample             throttle_max, then a
+ *             eta < throttle_eta and used > notify                   CONFIRM                cool-down as long and
+ *             full pressure >= bound and memory.current > notify     the pressure window    2 % of the limit more
+ *   RESTART   used >= critical                                       one sample, no grace   failure budget, or
+ *             used >= restart                                        restart_hold           recycle.c's bounds
  *             eta < restart_eta and used >= throttle                 CONFIRM
  *             throttled to the bound, still above throttle, grown    throttle_max
  *
