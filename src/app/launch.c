@@ -201,6 +201,15 @@ static void on_output_dropped(void *userdata, uint64_t lines, uint64_t bytes)
                     (unsigned long long)lines, format_size(bytes, size));
 }
 
+static void on_log_state(void *userdata, const struct err *failure)
+{
+    struct unit_runtime *u = userdata;
+    if (failure)
+        supervisor_mark(u->s, u->index, "its output is not kept: %s (trying again)", failure->text);
+    else
+        supervisor_mark(u->s, u->index, "its output is kept again");
+}
+
 int launch_open_output(struct unit_runtime *u, struct err *reterr)
 {
     struct supervisor *s = u->s;
@@ -220,6 +229,7 @@ int launch_open_output(struct unit_runtime *u, struct err *reterr)
         .echo = s->echo,
         .on_line = on_output_line,
         .on_dropped = on_output_dropped,
+        .on_log_state = on_log_state,
         .user = u,
     };
     return output_open(&options, &u->output, reterr);
@@ -482,6 +492,9 @@ static int try_start(struct unit_runtime *u, struct host_child *ret, struct err 
     _cleanup_close_ int output_fd = output_unit_fd(u->output, e);
     if (output_fd < 0)
         return output_fd;
+    /* the unit may open /dev/stdout again, as its own user */
+    if (u->config->has_user && fchown(output_fd, u->config->uid, (gid_t)-1) < 0)
+        log_debug("%s: output FIFO: %s, ignoring", u->config->name, strerror(errno));
     r = fill_spec(u, output_fd, groups, &spec, e);
     if (r < 0)
         return r;

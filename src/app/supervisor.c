@@ -168,6 +168,7 @@ static int open_loop(struct supervisor *s, struct err *reterr)
         sigaddset(&set, handled[i]);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a log above RLIMIT_FSIZE is a failed write, no end of weir */
     int r = sd_event_default(&s->event);
     for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(handled); i++)
         r = sd_event_add_signal(s->event, NULL, handled[i], on_signal, s);
