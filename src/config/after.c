@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* `after`: known names, no circles. A depth-first walk; a unit still being walked that is met again closes a circle. */
+/* `after`: known names, no circles. A depth-first walk; a unit still being walked that is met again closes a
+ * circle. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "load.h"
 #include "text.h"
+#include "unit.h"
 #include "weir/base/cleanup.h"
 #include "weir/base/nearest.h"
 
@@ -17,14 +19,6 @@ struct walk {
     uint32_t *path;         /* the open units, outermost first */
     uint32_t depth;
 };
-
-static uint32_t index_of(const struct config *c, const char *name)
-{
-    uint32_t i = 0;
-    while (i < c->unit_count && strcmp(c->units[i].name, name) != 0)
-        i++;
-    return i;
-}
 
 static unsigned after_line(const struct loader *l, uint32_t unit)
 {
@@ -44,9 +38,10 @@ static int report_unknown(struct loader *l, uint32_t unit, const char *name)
             names[count++] = c->units[i].name;
     const char *near = nearest_word(name, names, count);
     (void)why_show(name, shown);
-    return near ? problem_addf(l->report, after_line(l, unit), "after: no unit '%s'\ndid you mean '%s'?", shown, near)
-                : problem_addf(l->report, after_line(l, unit), "after: no unit '%s'\nname a [unit NAME] of this file",
-                               shown);
+    return near ? problem_addf(l->report, after_line(l, unit), "after: no unit '%s'\ndid you mean '%s'?",
+                               shown, near)
+                : problem_addf(l->report, after_line(l, unit),
+                               "after: no unit '%s'\nname a [unit NAME] of this file", shown);
 }
 
 /* path[from..depth) and back to its first. */
@@ -57,11 +52,13 @@ static int report_circle(const struct walk *w, uint32_t from)
     for (uint32_t i = from; i < w->depth; i++)
         text_add(&circle, "%s -> ", c->units[w->path[i]].name);
     text_add(&circle, "%s", c->units[w->path[from]].name);
-    int r = circle.failed ? -ENOMEM
-                          : problem_addf(w->loader->report, after_line(w->loader, w->path[w->depth - 1]),
-                                         "after goes in a circle: %s\nnone of them could start first; remove one of the "
-                                         "links",
-                                         text_peek(&circle));
+    int r =
+        circle.failed
+            ? -ENOMEM
+            : problem_addf(w->loader->report, after_line(w->loader, w->path[w->depth - 1]),
+                           "after goes in a circle: %s\nnone of them could start first; remove one of the "
+                           "links",
+                           text_peek(&circle));
     text_deinit(&circle);
     return r;
 }
@@ -75,7 +72,7 @@ static int walk_unit(struct walk *w, uint32_t unit)
     w->colours[unit] = COLOUR_OPEN;
     w->path[w->depth++] = unit;
     for (size_t i = 0; r == 0 && after && after[i]; i++) {
-        uint32_t next = index_of(c, after[i]), from = 0;
+        uint32_t next = unit_index(c, after[i]), from = 0;
         if (next == c->unit_count) {
             r = report_unknown(w->loader, unit, after[i]);
         } else if (w->colours[next] == COLOUR_NEW) {

@@ -35,8 +35,8 @@ static bool is_blank(char c)
 /* What a shell would act on. A word on its own only: "a|b" is a fine argument. */
 static bool is_shell_word(const char *word)
 {
-    static const char *const words[] = {"|", "||", "&", "&&", ";", ">", ">>", "<", "<<", "|&", "&>", "2>", "2>>",
-                                        "2>&1", "1>&2"};
+    static const char *const words[] = {"|",  "||", "&",  "&&", ";",   ">",    ">>",  "<",
+                                        "<<", "|&", "&>", "2>", "2>>", "2>&1", "1>&2"};
     for (size_t i = 0; i < ARRAY_SIZE(words); i++)
         if (strcmp(word, words[i]) == 0)
             return true;
@@ -49,8 +49,11 @@ static int read_quoted(struct splitter *s)
     const char *open = s->at - 1;
     for (; *s->at != '"'; s->at++) {
         if (*s->at == '\0')
-            return why_set(s->why, "the quote in column %u is never closed\nend it with \", or write \\\" for a quote "
-                                   "that is part of the word", column_of(s, open));
+            return why_set(
+                s->why,
+                "the quote in column %u is never closed\nend it with \", or write \\\" for a quote "
+                "that is part of the word",
+                column_of(s, open));
         if (*s->at == '\\' && (s->at[1] == '"' || s->at[1] == '\\'))
             s->at++;
         s->word[s->length++] = *s->at;
@@ -62,8 +65,11 @@ static int read_quoted(struct splitter *s)
 static int read_backslash(struct splitter *s)
 {
     if (s->at[1] == '\0')
-        return why_set(s->why, "a lone backslash at the end (column %u)\na value is one line and cannot be continued; "
-                               "write \\\\ for a backslash", column_of(s, s->at));
+        return why_set(
+            s->why,
+            "a lone backslash at the end (column %u)\na value is one line and cannot be continued; "
+            "write \\\\ for a backslash",
+            column_of(s, s->at));
     s->word[s->length++] = s->at[1];
     s->at += 2;
     return 0;
@@ -96,16 +102,24 @@ static int refuse_shell(const struct splitter *s, const char *begin)
 {
     unsigned column = column_of(s, begin);
     if (*begin == '\'')
-        return why_set(s->why, "single quotes mean nothing here (column %u)\nuse \"...\", or write \\' for a word that "
-                               "begins with one", column);
+        return why_set(
+            s->why,
+            "single quotes mean nothing here (column %u)\nuse \"...\", or write \\' for a word that "
+            "begins with one",
+            column);
     if (s->was_quoted)
         return 0;
     if (is_shell_word(s->word))
-        return why_set(s->why, "'%s' in column %u is for a shell, and there is none\nwrite \"%s\" if the program is to "
-                               "get it as a word, or run /bin/sh -c \"...\"", s->word, column, s->word);
+        return why_set(
+            s->why,
+            "'%s' in column %u is for a shell, and there is none\nwrite \"%s\" if the program is to "
+            "get it as a word, or run /bin/sh -c \"...\"",
+            s->word, column, s->word);
     if (*begin == '#' || *begin == ';')
-        return why_set(s->why, "a comment after the value (column %u)\nput comments on lines of their own; write "
-                               "\"...\" around a word that begins with %c", column, *begin);
+        return why_set(s->why,
+                       "a comment after the value (column %u)\nput comments on lines of their own; write "
+                       "\"...\" around a word that begins with %c",
+                       column, *begin);
     return 0;
 }
 
@@ -125,7 +139,8 @@ static int split_all(struct splitter *s, char ***words)
         if (r < 0)
             return r;
         if (++count >= CONFIG_ARGV_MAX)
-            return why_set(s->why, "more than %d words\nput a longer command into a script", CONFIG_ARGV_MAX - 1);
+            return why_set(s->why, "more than %d words\nput a longer command into a script",
+                           CONFIG_ARGV_MAX - 1);
         r = words_add(words, s->word, s->length);
         if (r < 0)
             return r;

@@ -4,8 +4,8 @@
  *
  * Words are separated by blanks. "..." holds blanks together; inside it \" and \\ stand for the character
  * and any other backslash for itself (so a "\d+" is what it seems). Outside quotes a backslash takes the next
- * character as it is. Nothing is expanded. What only a shell would understand (a lone |, >, && or ;, a word in
- * single quotes) is refused, because a program would be handed it as an argument without a word said.
+ * character as it is. Nothing is expanded. What only a shell would understand (a lone |, >, && or ;, a word
+ * in single quotes) is refused, because a program would be handed it as an argument without a word said.
  */
 #ifndef WEIR_CONFIG_ARGV_H
 #define WEIR_CONFIG_ARGV_H

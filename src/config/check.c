@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What needs more than one key, or more than one unit. Each check passes over keys whose value was refused and
- * sections that are broken: one slip, one problem.
+ * What needs more than one key, or more than one unit. Each check passes over keys whose value was refused
+ * and sections that are broken: one slip, one problem.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,8 +13,9 @@
 #include "weir/base/cleanup.h"
 
 const struct key_order key_orders[] = {
-    {"release_at", "throttle_at", false}, {"throttle_at", "restart_at", false}, {"restart_at", "critical_at", false},
-    {"memory_high", "memory_max", false}, {"backoff_min", "backoff_max", true},
+    {"release_at", "throttle_at", false}, {"throttle_at", "restart_at", false},
+    {"restart_at", "critical_at", false}, {"memory_high", "memory_max", false},
+    {"backoff_min", "backoff_max", true},
 };
 const size_t key_order_count = ARRAY_SIZE(key_orders);
 
@@ -49,19 +50,21 @@ static bool order_value(const struct key *key, const struct config_unit *unit, u
 
 int check_order(const struct config_unit *unit, const struct key_order *order, struct why *why)
 {
-    const struct key *low = key_find(KEY_SECTION_UNIT, order->low), *high = key_find(KEY_SECTION_UNIT, order->high);
+    const struct key *low = key_find(KEY_SECTION_UNIT, order->low),
+                     *high = key_find(KEY_SECTION_UNIT, order->high);
     uint64_t low_value, high_value;
     int low_scale, high_scale;
-    if (!order_value(low, unit, &low_value, &low_scale) || !order_value(high, unit, &high_value, &high_scale) ||
-        low_scale != high_scale)
+    if (!order_value(low, unit, &low_value, &low_scale) ||
+        !order_value(high, unit, &high_value, &high_scale) || low_scale != high_scale)
         return 0;
     if (low_value < high_value || (order->may_be_equal && low_value == high_value))
         return 0;
     struct text a = TEXT_NULL, b = TEXT_NULL;
     key_format(low, unit, &a);
     key_format(high, unit, &b);
-    int r = why_set(why, "%s (%s) must be %s %s (%s)\nlower %s or raise %s", low->name, text_peek(&a),
-                    order->may_be_equal ? "at most" : "below", high->name, text_peek(&b), low->name, high->name);
+    int r =
+        why_set(why, "%s (%s) must be %s %s (%s)\nlower %s or raise %s", low->name, text_peek(&a),
+                order->may_be_equal ? "at most" : "below", high->name, text_peek(&b), low->name, high->name);
     if (a.failed || b.failed)
         r = -ENOMEM;
     text_deinit(&a);
@@ -72,7 +75,8 @@ int check_order(const struct config_unit *unit, const struct key_order *order, s
 static int check_orders(struct loader *l, const struct config_unit *unit, const struct section_notes *notes)
 {
     for (size_t i = 0; i < key_order_count; i++) {
-        const struct key_note *low = note_of(notes, key_orders[i].low), *high = note_of(notes, key_orders[i].high);
+        const struct key_note *low = note_of(notes, key_orders[i].low),
+                              *high = note_of(notes, key_orders[i].high);
         struct why why = WHY_NULL;
         if (low->is_bad || high->is_bad)
             continue;
@@ -90,19 +94,22 @@ static int check_kind(struct loader *l, const struct config_unit *unit, const st
 {
     unsigned exec = note_of(notes, "exec")->line, wrap = note_of(notes, "wrap")->line;
     if (exec && wrap)
-        return problem_addf(l->report, exec > wrap ? exec : wrap,
-                            "[unit %s] has exec and wrap\nexec: weir starts it; wrap: another unit starts it. Keep one",
-                            unit->name);
+        return problem_addf(
+            l->report, exec > wrap ? exec : wrap,
+            "[unit %s] has exec and wrap\nexec: weir starts it; wrap: another unit starts it. Keep one",
+            unit->name);
     if (!exec && !wrap && !notes->has_bad_line)
-        return problem_addf(l->report, unit->line,
-                            "[unit %s] has neither exec nor wrap\nwrite exec = COMMAND, or wrap = NAME for a command that "
-                            "another unit starts",
-                            unit->name);
+        return problem_addf(
+            l->report, unit->line,
+            "[unit %s] has neither exec nor wrap\nwrite exec = COMMAND, or wrap = NAME for a command that "
+            "another unit starts",
+            unit->name);
     return 0;
 }
 
 /* Keys that a unit of this kind cannot have. A unit with both exec and wrap was told so already. */
-static int check_kind_keys(struct loader *l, const struct config_unit *unit, const struct section_notes *notes)
+static int check_kind_keys(struct loader *l, const struct config_unit *unit,
+                           const struct section_notes *notes)
 {
     const struct key_table *table = &key_tables[KEY_SECTION_UNIT];
     bool is_wrapped = is_given(notes, "wrap"), is_service = is_given(notes, "exec");
@@ -117,7 +124,8 @@ static int check_kind_keys(struct loader *l, const struct config_unit *unit, con
                              unit->wrap ? unit->wrap : "",
                              key->type == &type_after ? "starts when its caller says" : "keeps its caller's");
         if (is_service && (key->flags & KEY_WRAPPED))
-            r = problem_addf(l->report, line, "%s is for wrapped units only\n[unit %s] has exec; remove the line", key->name,
+            r = problem_addf(l->report, line,
+                             "%s is for wrapped units only\n[unit %s] has exec; remove the line", key->name,
                              unit->name);
         if (r < 0)
             return r;
@@ -132,8 +140,9 @@ static int check_ready(struct loader *l, const struct config_unit *unit, const s
     if (!is_given(notes, "wrap") || is_given(notes, "exec") || note->is_bad ||
         (!is_log && unit->ready.type != CONFIG_READY_NOTIFY))
         return 0;
-    return problem_addf(l->report, note->line, "ready = %s is not for a wrapped unit\nthe command keeps its caller's %s; "
-                                               "use tcp:, http:// or exec:",
+    return problem_addf(l->report, note->line,
+                        "ready = %s is not for a wrapped unit\nthe command keeps its caller's %s; "
+                        "use tcp:, http:// or exec:",
                         is_log ? "log:" : "notify", is_log ? "output" : "environment");
 }
 
@@ -145,8 +154,9 @@ static int check_exec(struct loader *l, const struct config_unit *unit, const st
     if (note->line == 0 || note->is_bad || unit->argv[0][0] == '/' || !strchr(unit->argv[0], '/') ||
         is_given(notes, "working_directory"))
         return 0;
-    return problem_addf(l->report, note->line, "exec: '%s' is relative to no folder\nwrite the whole path, or set "
-                                               "working_directory",
+    return problem_addf(l->report, note->line,
+                        "exec: '%s' is relative to no folder\nwrite the whole path, or set "
+                        "working_directory",
                         why_show(unit->argv[0], shown));
 }
 
@@ -155,8 +165,9 @@ static int check_user(struct loader *l, const struct config_unit *unit, const st
     const struct key_note *note = note_of(notes, "user");
     if (!unit->has_user || note->is_bad || is_given(notes, "group") || unit->gid != (gid_t)-1)
         return 0;
-    return problem_addf(l->report, note->line, "user = %s has no entry in the user database, so no group\nadd group = NAME "
-                                               "or NUMBER",
+    return problem_addf(l->report, note->line,
+                        "user = %s has no entry in the user database, so no group\nadd group = NAME "
+                        "or NUMBER",
                         unit->user);
 }
 
@@ -170,8 +181,8 @@ static int check_environment(struct loader *l, struct config_unit *unit, const s
     int r = environment_file_read(unit, &why);
     if (r != -EINVAL)
         return r;
-    return problem_addf(l->report, note->line, "environment_file = %s: %s\n%s", why_show(unit->environment_file, shown),
-                        why.text, why.hint);
+    return problem_addf(l->report, note->line, "environment_file = %s: %s\n%s",
+                        why_show(unit->environment_file, shown), why.text, why.hint);
 }
 
 static int check_unit(struct loader *l, struct config_unit *unit, const struct section_notes *notes)
@@ -200,13 +211,14 @@ static int check_wraps(struct loader *l)
     const struct config *c = l->config;
     for (uint32_t i = 0; i < c->unit_count; i++) {
         uint32_t j = 0;
-        while (j < i && !(c->units[i].wrap && c->units[j].wrap && strcmp(c->units[i].wrap, c->units[j].wrap) == 0))
+        while (j < i &&
+               !(c->units[i].wrap && c->units[j].wrap && strcmp(c->units[i].wrap, c->units[j].wrap) == 0))
             j++;
         if (j == i || l->units[i].is_broken)
             continue;
         int r = problem_addf(l->report, note_of(&l->units[i], "wrap")->line,
-                             "wrap = %s is [unit %s]'s already\nweir could not tell which of them is meant", c->units[i].wrap,
-                             c->units[j].name);
+                             "wrap = %s is [unit %s]'s already\nweir could not tell which of them is meant",
+                             c->units[i].wrap, c->units[j].name);
         if (r < 0)
             return r;
     }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "key.h"
+#include "unit.h"
 #include "weir/base/cleanup.h"
 
 struct changes {
@@ -21,8 +22,8 @@ static void changes_deinit(struct changes *c)
 }
 
 /* Takes from and to (NULL for none). 0 or -ENOMEM; both are taken in any case. */
-static int add_change(struct changes *c, const char *unit, const char *key, enum config_change_type type, char *from,
-                      char *to)
+static int add_change(struct changes *c, const char *unit, const char *key, enum config_change_type type,
+                      char *from, char *to)
 {
     struct config_change change = {.key = key, .type = type, .from = from, .to = to};
     if ((c->count & (c->count - 1)) == 0) { /* full at every power of two */
@@ -74,7 +75,8 @@ static int values_differ(const struct key *key, const void *from, const void *to
     return r;
 }
 
-static int compare_key(struct changes *c, const char *unit, const struct key *key, const void *from, const void *to)
+static int compare_key(struct changes *c, const char *unit, const struct key *key, const void *from,
+                       const void *to)
 {
     int r = values_differ(key, from, to);
     if (r <= 0)
@@ -107,29 +109,23 @@ static int compare_section(struct changes *c, enum key_section section, const ch
     return 0;
 }
 
-static const struct config_unit *find_unit(const struct config *c, const char *name)
-{
-    for (uint32_t i = 0; i < c->unit_count; i++)
-        if (strcmp(c->units[i].name, name) == 0)
-            return &c->units[i];
-    return NULL;
-}
-
 static int compare_units(struct changes *c, const struct config *from, const struct config *to)
 {
     int r = 0;
     for (uint32_t i = 0; r == 0 && i < to->unit_count; i++) {
-        const struct config_unit *unit = &to->units[i], *old = find_unit(from, unit->name);
-        r = old ? compare_section(c, KEY_SECTION_UNIT, unit->name, old, unit)
-                : add_change(c, unit->name, NULL, CONFIG_CHANGE_ADDED, NULL, NULL);
+        const struct config_unit *unit = &to->units[i];
+        uint32_t old = unit_index(from, unit->name);
+        r = old < from->unit_count ? compare_section(c, KEY_SECTION_UNIT, unit->name, &from->units[old], unit)
+                                   : add_change(c, unit->name, NULL, CONFIG_CHANGE_ADDED, NULL, NULL);
     }
     for (uint32_t i = 0; r == 0 && i < from->unit_count; i++)
-        if (!find_unit(to, from->units[i].name))
+        if (unit_index(to, from->units[i].name) == to->unit_count)
             r = add_change(c, from->units[i].name, NULL, CONFIG_CHANGE_REMOVED, NULL, NULL);
     return r;
 }
 
-int config_compare(const struct config *from, const struct config *to, struct config_change **ret, size_t *ret_count)
+int config_compare(const struct config *from, const struct config *to, struct config_change **ret,
+                   size_t *ret_count)
 {
     _cleanup_(changes_deinit) struct changes changes = {0};
     int r = compare_section(&changes, KEY_SECTION_SUPERVISOR, "", from, to);

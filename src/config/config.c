@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loading a config: lines.c looks at the raw file, sections are made of its headers, inih hands over the keys,
- * each goes to its row of the table, and check.c judges what needs more than one key. Every step goes on after
- * a problem, so that one pass tells them all; only out of memory ends it early.
+ * Loading a config: lines.c looks at the raw file, sections are made of its headers, inih hands over the
+ * keys, each goes to its row of the table, and check.c judges what needs more than one key. Every step goes
+ * on after a problem, so that one pass tells them all; only out of memory ends it early.
  */
 #include "load.h"
 
@@ -15,6 +15,7 @@
 #include <ini.h>
 
 #include "text.h"
+#include "unit.h"
 #include "weir/base/cleanup.h"
 #include "weir/base/nearest.h"
 
@@ -50,27 +51,20 @@ static int reserve_unit(struct loader *l)
     return 0;
 }
 
-static const struct config_unit *find_unit(const struct config *c, const char *name)
-{
-    for (uint32_t i = 0; i < c->unit_count; i++)
-        if (strcmp(c->units[i].name, name) == 0)
-            return &c->units[i];
-    return NULL;
-}
-
 /* Reports what is wrong with the name. 0 = fine, 1 = reported, -ENOMEM. */
 static int judge_unit_name(struct loader *l, unsigned line, const char *name)
 {
     struct why why = WHY_NULL;
     char shown[WHY_SHOWN_MAX];
-    const struct config_unit *same = find_unit(l->config, name);
+    uint32_t same = unit_index(l->config, name);
     int r;
     if (*name == '\0')
         r = problem_add(l->report, line, "a unit needs a name", "write [unit NAME], such as [unit worker]");
     else if (name_check(name, &why) < 0)
         r = problem_addf(l->report, line, "[unit %s]: %s\n%s", why_show(name, shown), why.text, why.hint);
-    else if (same)
-        r = problem_addf(l->report, line, "[unit %s] is here twice\nthe first is in line %u", name, same->line);
+    else if (same < l->config->unit_count)
+        r = problem_addf(l->report, line, "[unit %s] is here twice\nthe first is in line %u", name,
+                         l->config->units[same].line);
     else
         return 0;
     return r < 0 ? r : 1;
@@ -82,8 +76,8 @@ static int add_unit(struct loader *l, const struct lines_section *section, const
 {
     struct config *c = l->config;
     if (c->unit_count == POLICY_UNITS_MAX)
-        return problem_addf(l->report, section->line, "more than %d units\ndivide them between several supervisors",
-                            POLICY_UNITS_MAX);
+        return problem_addf(l->report, section->line,
+                            "more than %d units\ndivide them between several supervisors", POLICY_UNITS_MAX);
     int r = judge_unit_name(l, section->line, name);
     if (r < 0 || reserve_unit(l) < 0)
         return -ENOMEM;
@@ -107,11 +101,11 @@ static int refuse_section(struct loader *l, const struct lines_section *section,
     l->has_bad_section = true;
     (void)why_show(section->title, shown);
     if (strcmp(word, "rule") == 0 || strcmp(word, "metric") == 0)
-        return problem_addf(l->report, section->line, "[%s]: %ss are not supported in this version\nremove the section",
-                            shown, word);
+        return problem_addf(l->report, section->line,
+                            "[%s]: %ss are not supported in this version\nremove the section", shown, word);
     const char *near = nearest_word(word, words, ARRAY_SIZE(words));
-    return near ? problem_addf(l->report, section->line, "unknown section [%s]\ndid you mean [%s%s]?", shown, near,
-                               near == words[1] ? " NAME" : "")
+    return near ? problem_addf(l->report, section->line, "unknown section [%s]\ndid you mean [%s%s]?", shown,
+                               near, near == words[1] ? " NAME" : "")
                 : problem_addf(l->report, section->line,
                                "unknown section [%s]\nsections are [supervisor] and [unit NAME]", shown);
 }
@@ -132,7 +126,8 @@ static int add_section(struct loader *l, const struct lines_section *section, un
     if (strcmp(word, "supervisor") != 0)
         return refuse_section(l, section, word);
     if (*rest)
-        return problem_addf(l->report, section->line, "[supervisor] takes no name\nwrite name = NAME below it");
+        return problem_addf(l->report, section->line,
+                            "[supervisor] takes no name\nwrite name = NAME below it");
     target->kind = TARGET_SUPERVISOR;
     if (*first_supervisor > 0)
         return problem_addf(l->report, section->line, "[supervisor] is here twice\nthe first is in line %u",
@@ -166,19 +161,21 @@ static int report_unknown(struct loader *l, enum key_section section, const char
         return problem_addf(l->report, line, "unknown key '%s' in [%s]\nit belongs into %s", shown, title,
                             key_tables[other].title);
     if (strncmp(name, "gate_", 5) == 0)
-        return problem_addf(l->report, line, "unknown key '%s' in [%s]\ngates are not supported in this version", shown,
+        return problem_addf(l->report, line,
+                            "unknown key '%s' in [%s]\ngates are not supported in this version", shown,
                             title);
     if (near && section == KEY_SECTION_UNIT && (strcmp(near, "exec") == 0 || strcmp(near, "wrap") == 0))
         l->units[l->targets[l->section - 1].unit].has_bad_line = true;
     if (near)
-        return problem_addf(l->report, line, "unknown key '%s' in [%s]\ndid you mean '%s'?", shown, title, near);
-    return problem_addf(l->report, line, "unknown key '%s' in [%s]\nweir.conf(5) lists the keys of %s", shown, title,
-                        key_tables[section].title);
+        return problem_addf(l->report, line, "unknown key '%s' in [%s]\ndid you mean '%s'?", shown, title,
+                            near);
+    return problem_addf(l->report, line, "unknown key '%s' in [%s]\nweir.conf(5) lists the keys of %s", shown,
+                        title, key_tables[section].title);
 }
 
 /* One key of a section that is known. */
-static int take_key(struct loader *l, enum key_section section, void *owner, struct key_note *notes, const char *name,
-                    const char *value, unsigned line)
+static int take_key(struct loader *l, enum key_section section, void *owner, struct key_note *notes,
+                    const char *name, const char *value, unsigned line)
 {
     const struct key *key = key_find(section, name);
     if (!key)
@@ -206,7 +203,8 @@ static int take_line(struct loader *l, const char *name, const char *value, unsi
     while (l->section < lines->section_count && lines->sections[l->section].line < line)
         l->section++;
     if (l->section == 0)
-        return problem_addf(l->report, line, "'%s' stands before any section\nput it below [supervisor] or [unit NAME]",
+        return problem_addf(l->report, line,
+                            "'%s' stands before any section\nput it below [supervisor] or [unit NAME]",
                             why_show(name, shown));
     const struct section_target *target = &l->targets[l->section - 1];
     switch (target->kind) {
@@ -215,8 +213,8 @@ static int take_line(struct loader *l, const char *name, const char *value, unsi
     case TARGET_SUPERVISOR:
         return take_key(l, KEY_SECTION_SUPERVISOR, l->config, l->supervisor.keys, name, value, line);
     case TARGET_UNIT:
-        return take_key(l, KEY_SECTION_UNIT, &l->config->units[target->unit], l->units[target->unit].keys, name, value,
-                        line);
+        return take_key(l, KEY_SECTION_UNIT, &l->config->units[target->unit], l->units[target->unit].keys,
+                        name, value, line);
     }
     return 0;
 }

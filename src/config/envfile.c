@@ -45,10 +45,14 @@ static int add_line(char *line, unsigned number, char *const *given, char ***var
     if (line[length] == '\0')
         return why_set(why, "line %u of the file has no '='\nwrite NAME=value", number);
     if (!environment_name_is_valid(line, length))
-        return why_set(why, "line %u of the file has no valid name before its '='\nletters, digits and '_', no digit "
-                            "first, no blanks, no 'export'", number);
+        return why_set(
+            why,
+            "line %u of the file has no valid name before its '='\nletters, digits and '_', no digit "
+            "first, no blanks, no 'export'",
+            number);
     if (environment_has(*variables, line, length))
-        return why_set(why, "line %u of the file sets %.*s again\nkeep one of them", number, (int)length, line);
+        return why_set(why, "line %u of the file sets %.*s again\nkeep one of them", number, (int)length,
+                       line);
     if (environment_has(given, line, length))
         return 0; /* environment wins */
     if (words_count(*variables) + words_count(given) >= CONFIG_ENVIRONMENT_MAX)
@@ -96,7 +100,8 @@ static int read_text(const char *path, bool may_miss, char *buffer, struct why *
         return why_set(why, "larger than %d bytes\nis this the right file?", ENVIRONMENT_FILE_MAX - 1);
     if (n < 0)
         return why_set(why, "%s\n%s", strerror((int)-n),
-                       n == -ENOENT ? "make the file, or write a '-' in front of the path" : "weir must be able to read it");
+                       n == -ENOENT ? "make the file, or write a '-' in front of the path"
+                                    : "weir must be able to read it");
     if (strlen(buffer) != (size_t)n)
         return why_set(why, "a NUL byte in the file\nis this a text file?");
     return 0;

@@ -29,7 +29,7 @@ enum key_flags {
 struct key;
 
 struct value_type {
-    const char *name; /* as the man page calls it */
+    const char *name;      /* as the man page calls it */
     bool has_own_comments; /* judges " #" and " ;" itself */
     /* 0, -EINVAL (why is set: the reason only, without key and value) or -ENOMEM. The owner is untouched on
      * failure. */
@@ -55,12 +55,12 @@ struct key {
     const char *example;
 };
 
-#define KEY_FIELD(type, owner, offset) ((type *)((char *)(owner) + (offset)))
+#define KEY_FIELD(type, owner, offset)       ((type *)((char *)(owner) + (offset)))
 #define KEY_CONST_FIELD(type, owner, offset) ((type const *)((const char *)(owner) + (offset)))
 
 enum key_section { KEY_SECTION_SUPERVISOR, KEY_SECTION_UNIT };
 #define KEY_SECTION_COUNT 2
-#define KEY_COUNT_MAX 96 /* above the longest table; checked at compile time */
+#define KEY_COUNT_MAX     96 /* above the longest table; checked at compile time */
 
 struct key_table {
     const char *title; /* "[unit NAME]" */
@@ -80,7 +80,8 @@ size_t key_index(enum key_section section, const struct key *key);
 /* Nearest known name in that section, or NULL. */
 const char *key_nearest(enum key_section section, const char *name);
 
-/* Parses text by the row into its owner. On -EINVAL why->text is the whole sentence ("KEY = VALUE: REASON"). */
+/* Parses text by the row into its owner. On -EINVAL why->text is the whole sentence ("KEY = VALUE: REASON").
+ */
 int key_parse(const struct key *key, void *owner, const char *text, struct why *why);
 
 /* As a person reads it: the value, or what stands for none; secrets are not hidden. */
@@ -106,8 +107,8 @@ const char *format_bytes_exact(uint64_t bytes, char buf[static FORMAT_EXACT_MAX]
 const char *format_duration_exact(uint64_t us, char buf[static FORMAT_EXACT_MAX]);
 
 /* plain.c */
-extern const struct value_type type_bool, type_word, type_int, type_octal, type_count32, type_count64, type_bytes,
-    type_size, type_duration, type_percent, type_cpu, type_rlimit, type_rlimit_bytes, type_name;
+extern const struct value_type type_bool, type_word, type_int, type_octal, type_count32, type_count64,
+    type_bytes, type_size, type_duration, type_percent, type_cpu, type_rlimit, type_rlimit_bytes, type_name;
 /* owned.c */
 extern const struct value_type type_argv, type_environment, type_after, type_path, type_directory,
     type_environment_file, type_wrap;

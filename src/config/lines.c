@@ -144,10 +144,11 @@ static int look_at_section(struct look *k)
     if (!close)
         return REPORT(k, "a section without its ']'\nwrite [unit NAME] or [supervisor]");
     if (rest > 0)
-        return REPORT(k, "text after ']': %s\nput comments and keys on lines of their own", why_show(behind, shown));
+        return REPORT(k, "text after ']': %s\nput comments and keys on lines of their own",
+                      why_show(behind, shown));
     if (is_long)
-        return REPORT(k, "a section name of %zu bytes\nat most %d; a unit's name has at most %d", length, LINE_NAME_MAX,
-                      UNIT_NAME_MAX - 1);
+        return REPORT(k, "a section name of %zu bytes\nat most %d; a unit's name has at most %d", length,
+                      LINE_NAME_MAX, UNIT_NAME_MAX - 1);
     return 0;
 }
 
@@ -173,7 +174,8 @@ static int look_at_key(const struct look *k)
     if (length == 0)
         return REPORT(k, "no key before '='\nwrite KEY = VALUE");
     if (length > LINE_NAME_MAX)
-        return REPORT(k, "a key of %zu bytes\nat most %d; is the '=' in the right place?", length, LINE_NAME_MAX);
+        return REPORT(k, "a key of %zu bytes\nat most %d; is the '=' in the right place?", length,
+                      LINE_NAME_MAX);
     return 0;
 }
 
@@ -185,8 +187,10 @@ static int look_at_line(struct look *k)
     if (r == 0 && (length == 0 || *begin == '#' || *begin == ';'))
         return 0;
     if (r == 0 && begin != k->text)
-        r = REPORT(k, "the line begins with blanks\nbegin in the first column; a value cannot be continued on the next "
-                      "line");
+        r = REPORT(
+            k,
+            "the line begins with blanks\nbegin in the first column; a value cannot be continued on the next "
+            "line");
     if (r > 0 && length > 0 && *begin == '[')
         return add_section(k->lines, k->line, NULL, 0) < 0 ? -ENOMEM : r;
     if (r != 0)
@@ -233,7 +237,8 @@ static int look_at_mark(struct lines *l, struct config_report *report)
         return 0;
     l->size -= 3;
     memmove(l->data, l->data + 3, l->size + 1);
-    return problem_addf(report, 1, "a byte order mark before the first character\nsave the file as UTF-8 without it");
+    return problem_addf(report, 1,
+                        "a byte order mark before the first character\nsave the file as UTF-8 without it");
 }
 
 static int report_unreadable(int r, struct config_report *report)

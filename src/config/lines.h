@@ -14,13 +14,15 @@
 
 #include "weir/config/config.h"
 
-#define LINE_MAX_BYTES 16384    /* chosen: 255 arguments of 64 bytes each; inih's buffer is this and a little */
-#define LINE_NAME_MAX 49        /* inih keeps 50 bytes of a section or key with the NUL */
+#define LINE_MAX_BYTES                                                                                       \
+    16384                 /* chosen: 255 arguments of 64 bytes each; inih's buffer is this and a little   \
+                              */
+#define LINE_NAME_MAX  49 /* inih keeps 50 bytes of a section or key with the NUL */
 #define FILE_MAX_BYTES (1 << 20) /* chosen: POLICY_UNITS_MAX units of twenty lines each */
 
 struct lines_section {
     unsigned line;
-    char *title; /* between the brackets, blanks at both ends removed; owned; NULL = not readable */
+    char *title;       /* between the brackets, blanks at both ends removed; owned; NULL = not readable */
     bool has_bad_line; /* a line of it was reported: what is missing may stand there */
 };
 

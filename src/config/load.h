@@ -15,7 +15,7 @@ struct key_note {
 };
 
 struct section_notes {
-    bool is_broken; /* a second section of its name, or one without a valid name: not judged as a whole */
+    bool is_broken;    /* a second section of its name, or one without a valid name: not judged as a whole */
     bool has_bad_line; /* nothing is missed in it: it may stand in the line that was refused */
     struct key_note keys[KEY_COUNT_MAX];
 };
@@ -25,12 +25,12 @@ struct loader {
     struct config_report *report;
     struct lines lines;
     struct section_notes supervisor;
-    struct section_notes *units;   /* one per config->units */
-    uint32_t unit_room;            /* of units and config->units */
-    bool has_bad_section;          /* a section was refused: its units are not missed */
-    size_t section;                /* index of the section that the line at hand is in, plus 1; 0 = none */
+    struct section_notes *units;    /* one per config->units */
+    uint32_t unit_room;             /* of units and config->units */
+    bool has_bad_section;           /* a section was refused: its units are not missed */
+    size_t section;                 /* index of the section that the line at hand is in, plus 1; 0 = none */
     struct section_target *targets; /* one per lines.sections */
-    int error;                     /* -ENOMEM: nothing more is done */
+    int error;                      /* -ENOMEM: nothing more is done */
 };
 
 /* Everything that needs more than one key, added to the report. 0 or -ENOMEM. */

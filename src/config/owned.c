@@ -69,14 +69,17 @@ static int environment_check(char *const *have, char *const *items, size_t i, st
 {
     size_t length = strcspn(items[i], "=");
     if (items[i][length] == '\0')
-        return why_set(why, "item %zu has no '='\nwrite NAME=value, with \"...\" around an item that has blanks", i + 1);
+        return why_set(
+            why, "item %zu has no '='\nwrite NAME=value, with \"...\" around an item that has blanks", i + 1);
     if (!environment_name_is_valid(items[i], length))
-        return why_set(why, "item %zu has no valid name before its '='\nletters, digits and '_', no digit first", i + 1);
+        return why_set(
+            why, "item %zu has no valid name before its '='\nletters, digits and '_', no digit first", i + 1);
     for (size_t j = 0; j < i; j++)
         if (strncmp(items[j], items[i], length + 1) == 0)
             return why_set(why, "%.*s is set twice\nkeep one of them", (int)length, items[i]);
     if (environment_has(have, items[i], length))
-        return why_set(why, "%.*s is set twice\nan earlier line sets it; keep one of them", (int)length, items[i]);
+        return why_set(why, "%.*s is set twice\nan earlier line sets it; keep one of them", (int)length,
+                       items[i]);
     return 0;
 }
 
@@ -217,9 +220,11 @@ const struct value_type type_environment_file = {
 static int wrap_parse(const struct key *key, void *owner, const char *text, struct why *why)
 {
     if (strchr(text, '/'))
-        return why_set(why, "a command's name has no slash\nwrite the name alone, as its caller looks it up in PATH");
+        return why_set(
+            why, "a command's name has no slash\nwrite the name alone, as its caller looks it up in PATH");
     if (strpbrk(text, " \t\"'\\"))
-        return why_set(why, "more than a command's name\nwrite the name alone; the caller brings the arguments");
+        return why_set(why,
+                       "more than a command's name\nwrite the name alone; the caller brings the arguments");
     if (strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
         return why_set(why, "not a command's name\nwrite the name alone, as its caller looks it up in PATH");
     if (strlen(text) > 255) /* NAME_MAX */

@@ -44,9 +44,12 @@ const char *format_bytes_exact(uint64_t bytes, char buf[static FORMAT_EXACT_MAX]
 
 const char *format_duration_exact(uint64_t us, char buf[static FORMAT_EXACT_MAX])
 {
-    static const struct unit_name units[] = {
-        {"us", 1}, {"ms", USEC_PER_MSEC}, {"s", USEC_PER_SEC}, {"min", 60 * USEC_PER_SEC}, {"h", 3600 * USEC_PER_SEC},
-        {"d", 86400 * USEC_PER_SEC}};
+    static const struct unit_name units[] = {{"us", 1},
+                                             {"ms", USEC_PER_MSEC},
+                                             {"s", USEC_PER_SEC},
+                                             {"min", 60 * USEC_PER_SEC},
+                                             {"h", 3600 * USEC_PER_SEC},
+                                             {"d", 86400 * USEC_PER_SEC}};
     if (us == 0)
         return strcpy(buf, "0s");
     if (us == USEC_INFINITY)
@@ -136,12 +139,14 @@ static int int_parse(const struct key *key, void *owner, const char *text, struc
     uint64_t size;
     int r = parse_u64(text + (is_negative || *text == '+'), &size);
     if (r == -EINVAL || isspace((unsigned char)text[1]))
-        return why_set(why, "not a whole number\nfrom %d to %d", (int)key->min - INT_BIAS, (int)key->max - INT_BIAS);
+        return why_set(why, "not a whole number\nfrom %d to %d", (int)key->min - INT_BIAS,
+                       (int)key->max - INT_BIAS);
     if (r < 0 || size > INT_BIAS)
         size = INT_BIAS;
     int value = is_negative ? -(int)size : (int)size;
     if (value + INT_BIAS < (int)key->min || value + INT_BIAS > (int)key->max)
-        return why_set(why, "out of range\nfrom %d to %d", (int)key->min - INT_BIAS, (int)key->max - INT_BIAS);
+        return why_set(why, "out of range\nfrom %d to %d", (int)key->min - INT_BIAS,
+                       (int)key->max - INT_BIAS);
     *KEY_FIELD(int, owner, key->offset) = value;
     return 0;
 }
@@ -205,7 +210,8 @@ static int count64_parse(const struct key *key, void *owner, const char *text, s
     int r = strcmp(text, "max") == 0 || strcmp(text, "infinity") == 0 ? 0 : parse_u64(text, &value);
     if (r == -EINVAL)
         return why_set(why, "not a whole number\nwrite a number, or max for no limit");
-    r = r < 0 ? why_set(why, "too large\nwrite max for no limit") : range_check(key, value, format_count, why);
+    r = r < 0 ? why_set(why, "too large\nwrite max for no limit")
+              : range_check(key, value, format_count, why);
     if (r < 0)
         return r;
     *KEY_FIELD(uint64_t, owner, key->offset) = value;
@@ -218,7 +224,8 @@ static void count64_format(const struct key *key, const void *owner, struct text
     text_add(out, "%s", format_count(*KEY_CONST_FIELD(uint64_t, owner, key->offset), buf));
 }
 
-const struct value_type type_count64 = {.name = "number or max", .parse = count64_parse, .format = count64_format};
+const struct value_type type_count64 = {
+    .name = "number or max", .parse = count64_parse, .format = count64_format};
 
 static int bytes_parse(const struct key *key, void *owner, const char *text, struct why *why)
 {
@@ -228,7 +235,8 @@ static int bytes_parse(const struct key *key, void *owner, const char *text, str
     int r = parse_size(text, &bytes);
     if (r == -EINVAL)
         return why_set(why, "not a size\nwrite 16M, 512K or 1G%s", key->max == UINT64_MAX ? ", or max" : "");
-    r = r < 0 ? why_set(why, "too large\nwrite 16M, 512K or 1G") : range_check(key, bytes, format_bytes_exact, why);
+    r = r < 0 ? why_set(why, "too large\nwrite 16M, 512K or 1G")
+              : range_check(key, bytes, format_bytes_exact, why);
     if (r < 0)
         return r;
     *KEY_FIELD(uint64_t, owner, key->offset) = bytes;
@@ -276,7 +284,8 @@ static void size_format(const struct key *key, const void *owner, struct text *o
     char buf[FORMAT_EXACT_MAX];
     if (size->is_set)
         text_add(out, "%s",
-                 size->is_share ? format_percent_exact(size->permyriad, buf) : format_bytes_exact(size->bytes, buf));
+                 size->is_share ? format_percent_exact(size->permyriad, buf)
+                                : format_bytes_exact(size->bytes, buf));
 }
 
 const struct value_type type_size = {.name = "size or share", .parse = size_parse, .format = size_format};
@@ -355,7 +364,8 @@ static int rlimit_number(const char *text, bool is_bytes, rlim_t *ret)
     return r;
 }
 
-static int rlimit_parse_as(const struct key *key, void *owner, const char *text, bool is_bytes, struct why *why)
+static int rlimit_parse_as(const struct key *key, void *owner, const char *text, bool is_bytes,
+                           struct why *why)
 {
     char soft[64];
     struct config_rlimit limit = {.is_set = true};
@@ -366,16 +376,19 @@ static int rlimit_parse_as(const struct key *key, void *owner, const char *text,
     const char *hard = text[length] == ':' ? text + length + 1 : soft;
     if (rlimit_number(soft, is_bytes, &limit.value.rlim_cur) < 0 ||
         rlimit_number(hard, is_bytes, &limit.value.rlim_max) < 0)
-        return why_set(why, "not a limit\nwrite %s, SOFT:HARD or infinity", is_bytes ? "a size such as 8M" : "a number");
+        return why_set(why, "not a limit\nwrite %s, SOFT:HARD or infinity",
+                       is_bytes ? "a size such as 8M" : "a number");
     if (limit.value.rlim_cur > limit.value.rlim_max)
         return why_set(why, "the soft limit is above the hard one\nwrite SOFT:HARD with SOFT at most HARD");
     KEY_FIELD(struct config_rlimit, owner, key->offset)[key->resource] = limit;
     return 0;
 }
 
-static void rlimit_format_as(const struct key *key, const void *owner, format_exact_fn *format, struct text *out)
+static void rlimit_format_as(const struct key *key, const void *owner, format_exact_fn *format,
+                             struct text *out)
 {
-    const struct config_rlimit *limit = KEY_CONST_FIELD(struct config_rlimit, owner, key->offset) + key->resource;
+    const struct config_rlimit *limit =
+        KEY_CONST_FIELD(struct config_rlimit, owner, key->offset) + key->resource;
     char soft[FORMAT_EXACT_MAX], hard[FORMAT_EXACT_MAX];
     if (!limit->is_set)
         return;
@@ -455,7 +468,8 @@ static int gate_parse(const struct key *key, void *owner, const char *text, stru
     (void)owner;
     if (strcmp(text, "none") == 0)
         return 0;
-    return why_set(why, "this version has no gate of that kind\nwrite none: the command keeps its caller's pipes");
+    return why_set(why,
+                   "this version has no gate of that kind\nwrite none: the command keeps its caller's pipes");
 }
 
 static void gate_format(const struct key *key, const void *owner, struct text *out)

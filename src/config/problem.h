@@ -10,7 +10,8 @@
 int problem_add(struct config_report *r, unsigned line, const char *text, const char *hint);
 
 /* The same from "TEXT\nHINT". */
-int problem_addf(struct config_report *r, unsigned line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int problem_addf(struct config_report *r, unsigned line, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* By line, then by text; the same text on one line once. */
 void problems_sort(struct config_report *r);

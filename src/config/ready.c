@@ -46,7 +46,8 @@ static int set_host(struct config_ready *ready, const char *host, size_t length,
 static int set_port(struct config_ready *ready, const char *text, struct why *why)
 {
     uint64_t port;
-    if (strspn(text, "0123456789") != strlen(text) || parse_u64(text, &port) < 0 || port == 0 || port > UINT16_MAX)
+    if (strspn(text, "0123456789") != strlen(text) || parse_u64(text, &port) < 0 || port == 0 ||
+        port > UINT16_MAX)
         return why_set(why, "not a port\nfrom 1 to 65535");
     ready->port = (uint16_t)port;
     return 0;
@@ -112,8 +113,9 @@ static int parse_exec(struct config_ready *ready, const char *rest, struct why *
     if (r < 0)
         return r;
     if (ready->argv[0][0] == '\0' || (ready->argv[0][0] != '/' && strchr(ready->argv[0], '/')))
-        return why_set(why, "the check's program is neither a name nor an absolute path\nwrite exec:/usr/bin/check "
-                            "ARGUMENTS");
+        return why_set(
+            why, "the check's program is neither a name nor an absolute path\nwrite exec:/usr/bin/check "
+                 "ARGUMENTS");
     return 0;
 }
 
@@ -129,8 +131,10 @@ static int parse_log(struct config_ready *ready, const char *rest, struct why *w
     if (!code) {
         if (pcre2_get_error_message(error, (PCRE2_UCHAR *)reason, sizeof(reason)) < 0)
             (void)snprintf(reason, sizeof(reason), "error %d", error);
-        return why_set(why, "not a regular expression (column %u: %s)\nwrite \\ before a character that stands for itself",
-                       why->column + (unsigned)strlen("log:") + (unsigned)offset, reason);
+        return why_set(
+            why,
+            "not a regular expression (column %u: %s)\nwrite \\ before a character that stands for itself",
+            why->column + (unsigned)strlen("log:") + (unsigned)offset, reason);
     }
     ready->path = text_copy(rest, strlen(rest));
     return ready->path ? 0 : -ENOMEM;
@@ -142,12 +146,9 @@ static const struct ready_form {
     bool has_own_comments;
     int (*parse)(struct config_ready *ready, const char *rest, struct why *why); /* NULL: the word is all */
 } ready_forms[] = {
-    {"tcp:", CONFIG_READY_TCP, false, parse_tcp},
-    {"http://", CONFIG_READY_HTTP, false, parse_http},
-    {"exec:", CONFIG_READY_EXEC, true, parse_exec},
-    {"log:", CONFIG_READY_LOG, true, parse_log},
-    {"notify", CONFIG_READY_NOTIFY, false, NULL},
-    {"none", CONFIG_READY_NONE, false, NULL},
+    {"tcp:", CONFIG_READY_TCP, false, parse_tcp},   {"http://", CONFIG_READY_HTTP, false, parse_http},
+    {"exec:", CONFIG_READY_EXEC, true, parse_exec}, {"log:", CONFIG_READY_LOG, true, parse_log},
+    {"notify", CONFIG_READY_NOTIFY, false, NULL},   {"none", CONFIG_READY_NONE, false, NULL},
 };
 
 static int parse_form(struct config_ready *ready, const char *text, struct why *why)
@@ -162,9 +163,11 @@ static int parse_form(struct config_ready *ready, const char *text, struct why *
         return r < 0 || !form->parse ? r : form->parse(ready, text + length, why);
     }
     if (strncmp(text, "https://", 8) == 0)
-        return why_set(why, "checks do not speak TLS\nask over http:// or tcp:, or run a check of your own by exec:");
-    return why_set(why, "not a readiness check\nwrite tcp:PORT, http://HOST:PORT/PATH, exec:/PROGRAM, notify, "
-                        "log:PATTERN or none");
+        return why_set(
+            why, "checks do not speak TLS\nask over http:// or tcp:, or run a check of your own by exec:");
+    return why_set(why,
+                   "not a readiness check\nwrite tcp:PORT, http://HOST:PORT/PATH, exec:/PROGRAM, notify, "
+                   "log:PATTERN or none");
 }
 
 static void ready_clear(const struct key *key, void *owner)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "load.h"
+#include "unit.h"
 #include "weir/base/units.h"
 
 uint64_t config_size_resolve(const struct config_size *s, uint64_t parent_bytes, uint64_t if_unset)
@@ -15,13 +16,19 @@ uint64_t config_size_resolve(const struct config_size *s, uint64_t parent_bytes,
     return parent_bytes == UINT64_MAX ? UINT64_MAX : mul_div_u64(parent_bytes, s->permyriad, PERMYRIAD_ONE);
 }
 
+uint32_t unit_index(const struct config *c, const char *name)
+{
+    uint32_t i = 0;
+    while (i < c->unit_count && strcmp(c->units[i].name, name) != 0)
+        i++;
+    return i;
+}
+
 static void resolve_after(const struct config *c, const struct config_unit *unit, struct unit_policy *ret)
 {
     ret->after_count = 0;
     for (size_t i = 0; unit->after && unit->after[i] && ret->after_count < POLICY_AFTER_MAX; i++)
-        for (uint32_t j = 0; j < c->unit_count; j++)
-            if (strcmp(c->units[j].name, unit->after[i]) == 0)
-                ret->after[ret->after_count++] = (uint16_t)j;
+        ret->after[ret->after_count++] = (uint16_t)unit_index(c, unit->after[i]);
 }
 
 void config_resolve(struct config *c, uint64_t parent_memory_bytes, const uint32_t *abilities,
@@ -44,17 +51,21 @@ void config_resolve(struct config *c, uint64_t parent_memory_bytes, const uint32
     ret_policy->units = policy_units;
 }
 
-static int find_settable(const struct config_unit *unit, const char *name, const struct key **ret, struct err *reterr)
+static int find_settable(const struct config_unit *unit, const char *name, const struct key **ret,
+                         struct err *reterr)
 {
     const struct key *key = key_find(KEY_SECTION_UNIT, name);
     char shown[WHY_SHOWN_MAX];
     if (!key) {
         const char *near = key_nearest(KEY_SECTION_UNIT, name);
-        return near ? err_set(reterr, -EINVAL, "unknown key '%s'; did you mean '%s'?", why_show(name, shown), near)
-                    : err_set(reterr, -EINVAL, "unknown key '%s'; weir.conf(5) lists them", why_show(name, shown));
+        return near ? err_set(reterr, -EINVAL, "unknown key '%s'; did you mean '%s'?", why_show(name, shown),
+                              near)
+                    : err_set(reterr, -EINVAL, "unknown key '%s'; weir.conf(5) lists them",
+                              why_show(name, shown));
     }
     if (!(key->flags & KEY_LIVE))
-        return err_set(reterr, -EINVAL, "%s cannot be set on a running unit; change the file, reload and restart [unit %s]",
+        return err_set(reterr, -EINVAL,
+                       "%s cannot be set on a running unit; change the file, reload and restart [unit %s]",
                        name, unit->name);
     if (key->flags & KEY_FILE || key->type->clear)
         return err_set(reterr, -EINVAL, "%s can only be set in the file; change it there and reload", name);

@@ -12,7 +12,8 @@
 
 static bool is_given(const struct loader *l, const char *key)
 {
-    return l->supervisor.keys[key_index(KEY_SECTION_SUPERVISOR, key_find(KEY_SECTION_SUPERVISOR, key))].line > 0;
+    return l->supervisor.keys[key_index(KEY_SECTION_SUPERVISOR, key_find(KEY_SECTION_SUPERVISOR, key))].line >
+           0;
 }
 
 /* The file's name without its folder and its last suffix. */
@@ -26,7 +27,8 @@ static int default_name(struct loader *l)
     if (!name)
         return -ENOMEM;
     if (name_check(name, &why) < 0)
-        return problem_addf(l->report, 0, "the file's name '%s' cannot be the supervisor's: %s\nset name in [supervisor]",
+        return problem_addf(l->report, 0,
+                            "the file's name '%s' cannot be the supervisor's: %s\nset name in [supervisor]",
                             why_show(name, shown), why.text);
     (void)snprintf(l->config->name, sizeof(l->config->name), "%s", name);
     return 0;

@@ -74,7 +74,8 @@ static int lookup_failed(int r, const char *what, struct why *why)
     if (r == -ENOMEM)
         return r;
     if (r < 0)
-        return why_set(why, "the %s database did not answer (%s)\nwrite a number instead", what, strerror(-r));
+        return why_set(why, "the %s database did not answer (%s)\nwrite a number instead", what,
+                       strerror(-r));
     return why_set(why, "no such %s\ncreate it, or write a number", what);
 }
 
@@ -163,7 +164,7 @@ static int group_parse(const struct key *key, void *owner, const char *text, str
 const struct value_type type_group = {
     .name = "group name or number", .parse = group_parse, .format = user_format, .clear = group_clear};
 
-#define CAPABILITY_BLANKS ", \t"
+#define CAPABILITY_BLANKS   ", \t"
 #define CAPABILITY_NAME_MAX 64 /* chosen: twice the longest name of capabilities(7) */
 
 /* The name nearest to word into ret, "" when none is near. The list is libcap's own. */
@@ -171,7 +172,8 @@ static void capability_nearest(const char *word, char ret[static CAPABILITY_NAME
 {
     char *names[64] = {NULL};
     size_t count = 0;
-    while (count < ARRAY_SIZE(names) && count <= CAP_LAST_CAP && (names[count] = cap_to_name((int)count)) != NULL)
+    while (count < ARRAY_SIZE(names) && count <= CAP_LAST_CAP &&
+           (names[count] = cap_to_name((int)count)) != NULL)
         count++;
     const char *near = nearest_word(word, (const char *const *)names, count);
     (void)snprintf(ret, CAPABILITY_NAME_MAX, "%s", near ? near : "");
@@ -198,14 +200,16 @@ static int capability_parse_word(const char *word, size_t length, uint64_t *mask
     char name[CAPABILITY_NAME_MAX];
     cap_value_t value;
     if (!capability_name(word, length, name))
-        return why_set(why, "no such capability\nwrite names of capabilities(7), such as net_bind_service, or none");
+        return why_set(
+            why, "no such capability\nwrite names of capabilities(7), such as net_bind_service, or none");
     if (cap_from_name(name, &value) < 0 || value < 0 || value > 63) {
         char near[CAPABILITY_NAME_MAX];
         capability_nearest(name, near);
         if (*near)
             return why_set(why, "no capability '%s'\ndid you mean '%s'?", name + 4, near + 4);
-        return why_set(why, "no capability '%s'\nwrite names of capabilities(7), such as net_bind_service, or none",
-                       name + 4);
+        return why_set(
+            why, "no capability '%s'\nwrite names of capabilities(7), such as net_bind_service, or none",
+            name + 4);
     }
     *mask |= 1ULL << value;
     return 0;

@@ -15,37 +15,41 @@
 #include "weir/base/nearest.h"
 #include "weir/base/units.h"
 
-#define MSEC USEC_PER_MSEC
-#define SEC USEC_PER_SEC
-#define HOUR (3600 * USEC_PER_SEC)
-#define DAY (86400 * USEC_PER_SEC)
-#define KIB (1ULL << 10)
-#define MIB (1ULL << 20)
-#define GIB (1ULL << 30)
+#define MSEC      USEC_PER_MSEC
+#define SEC       USEC_PER_SEC
+#define HOUR      (3600 * USEC_PER_SEC)
+#define DAY       (86400 * USEC_PER_SEC)
+#define KIB       (1ULL << 10)
+#define MIB       (1ULL << 20)
+#define GIB       (1ULL << 30)
 #define SIGNED(n) ((n) + 100000) /* a signed bound of type_int */
 
 #define SUPERVISOR(field) offsetof(struct config, field)
-#define UNIT(field) offsetof(struct config_unit, field)
-#define POLICY(field) offsetof(struct config_unit, policy.field)
-#define LADDER(field) offsetof(struct config_unit, policy.ladder.field)
+#define UNIT(field)       offsetof(struct config_unit, field)
+#define POLICY(field)     offsetof(struct config_unit, policy.field)
+#define LADDER(field)     offsetof(struct config_unit, policy.ladder.field)
 
+/* a row is read as a line */
+/* clang-format off */
 static const struct key supervisor_keys[] = {
     {.name = "name", .type = &type_name, .offset = SUPERVISOR(name),
      .unset = "the config file's name without its suffix",
      .doc = "Name of this supervisor; commands find it by this name.", .example = "search-docs"},
     {.name = "state_dir", .type = &type_path, .offset = SUPERVISOR(state_dir),
      .unset = "/var/lib/weir/NAME; not as root $XDG_STATE_HOME/weir/NAME",
-     .doc = "Folder of the history and of what a restarted weir takes over.", .example = "/var/lib/weir/search-docs"},
+     .doc = "Folder of the history and of what a restarted weir takes over.",
+     .example = "/var/lib/weir/search-docs"},
     {.name = "run_dir", .type = &type_path, .offset = SUPERVISOR(run_dir),
-     .unset = "/run/weir/NAME; not as root $XDG_RUNTIME_DIR/weir/NAME",
-     .doc = "Folder of sockets and pipes.", .example = "/run/weir/search-docs"},
+     .unset = "/run/weir/NAME; not as root $XDG_RUNTIME_DIR/weir/NAME", .doc = "Folder of sockets and pipes.",
+     .example = "/run/weir/search-docs"},
     /* range: below 100 ms the readings themselves cost; above 1 h nothing is watched */
-    {.name = "interval", .type = &type_duration, .offset = SUPERVISOR(interval_us), .min = 100 * MSEC, .max = HOUR,
-     .flags = KEY_LIVE, .initial = "1s",
+    {.name = "interval", .type = &type_duration, .offset = SUPERVISOR(interval_us), .min = 100 * MSEC,
+     .max = HOUR, .flags = KEY_LIVE, .initial = "1s",
      .doc = "Time between two samples while nothing happens; near a limit weir samples faster by itself.",
      .example = "1s"},
-    {.name = "retention", .type = &type_duration, .offset = SUPERVISOR(retention_us), .min = HOUR, .max = 3650 * DAY,
-     .flags = KEY_LIVE, .initial = "30d", .doc = "History older than this is removed.", .example = "90d"},
+    {.name = "retention", .type = &type_duration, .offset = SUPERVISOR(retention_us), .min = HOUR,
+     .max = 3650 * DAY, .flags = KEY_LIVE, .initial = "30d", .doc = "History older than this is removed.",
+     .example = "90d"},
     {.name = "history_max", .type = &type_bytes, .offset = SUPERVISOR(history_max_bytes), .min = 16 * MIB,
      .max = 1024 * 1024 * GIB, .flags = KEY_LIVE, .initial = "1G",
      .doc = "The history file grows no larger than this; the oldest samples go first.", .example = "1G"},
@@ -58,53 +62,52 @@ static const struct key supervisor_keys[] = {
     }
 
 static const char *const restart_words[] = {
-    [UNIT_RESTART_NO] = "no", [UNIT_RESTART_ON_FAILURE] = "on-failure", [UNIT_RESTART_ALWAYS] = "always", NULL};
+    [UNIT_RESTART_NO] = "no", [UNIT_RESTART_ON_FAILURE] = "on-failure", [UNIT_RESTART_ALWAYS] = "always",
+    NULL};
 static const char *const mode_words[] = {[UNIT_MODE_ACT] = "act", [UNIT_MODE_OBSERVE] = "observe", NULL};
 
 static const struct key unit_keys[] = {
     {.heading = "Command", .name = "exec", .type = &type_argv, .offset = UNIT(argv), .flags = KEY_SERVICE,
      .unset = "none: a unit has either exec or wrap",
-     .doc = "The command of a service unit, started by weir without a shell. A program without a slash is looked up "
-            "in PATH when it starts.",
-     .example = "node /opt/search-docs/server.js \"two words\""},
+     .doc = "The command of a service unit, started by weir without a shell. A program without a slash is "
+            "looked up in PATH when it starts.", .example = "node /opt/search-docs/server.js \"two words\""},
     {.name = "wrap", .type = &type_wrap, .offset = UNIT(wrap), .unset = "none",
-     .doc = "Name of a command that another unit starts. The caller finds weir under that name, and the command "
-            "runs as this unit.",
-     .example = "uv"},
+     .doc = "Name of a command that another unit starts. The caller finds weir under that name, and the "
+            "command runs as this unit.", .example = "uv"},
     {.name = "gate", .type = &type_gate, .flags = KEY_WRAPPED,
-     .doc = "What stands between a wrapped command and its caller. Only none in this version: the command keeps its "
-            "caller's pipes.",
-     .example = "none"},
-    {.name = "working_directory", .type = &type_directory, .offset = UNIT(working_directory), .flags = KEY_SERVICE,
-     .unset = "/", .doc = "Folder the command runs in; an absolute path.", .example = "/"},
+     .doc = "What stands between a wrapped command and its caller. Only none in this version: the command "
+            "keeps its caller's pipes.", .example = "none"},
+    {.name = "working_directory", .type = &type_directory, .offset = UNIT(working_directory),
+     .flags = KEY_SERVICE, .unset = "/", .doc = "Folder the command runs in; an absolute path.",
+     .example = "/"},
     {.name = "environment", .type = &type_environment, .offset = UNIT(environment),
      .flags = KEY_SERVICE | KEY_ADDS | KEY_SECRET, .unset = "none",
-     .doc = "Variables for the command, NAME=value items with \"...\" around one that has blanks. May be repeated; "
-            "the lines add up.",
-     .example = "OMP_NUM_THREADS=4 \"GREETING=good morning\""},
+     .doc = "Variables for the command, NAME=value items with \"...\" around one that has blanks. May be "
+            "repeated; the lines add up.", .example = "OMP_NUM_THREADS=4 \"GREETING=good morning\""},
     {.name = "environment_file", .type = &type_environment_file, .offset = UNIT(environment_file),
      .flags = KEY_SERVICE, .unset = "none",
-     .doc = "File with a NAME=value a line. Variables of environment come before it. A '-' in front makes a missing "
-            "file no error.",
-     .example = "-/etc/default/search-docs"},
+     .doc = "File with a NAME=value a line. Where environment sets one of them too, that wins. A '-' "
+            "in front makes a missing file no error.", .example = "-/etc/default/search-docs"},
     {.name = "after", .type = &type_after, .offset = UNIT(after), .flags = KEY_LIVE | KEY_FILE | KEY_SERVICE,
      .unset = "none", .doc = "Units that must be ready before this one starts; it stops before they do.",
      .example = "server"},
 
-    {.heading = "Identity and limits of the process", .name = "user", .type = &type_user, .offset = UNIT(user),
-     .has = UNIT(has_user), .flags = KEY_SERVICE, .unset = "weir's own",
+    {.heading = "Identity and limits of the process", .name = "user", .type = &type_user,
+     .offset = UNIT(user), .has = UNIT(has_user), .flags = KEY_SERVICE, .unset = "weir's own",
      .doc = "User the command runs as.", .example = "root"},
-    {.name = "group", .type = &type_group, .offset = UNIT(group), .has = UNIT(has_group), .flags = KEY_SERVICE,
-     .unset = "the user's own", .doc = "Group the command runs as.", .example = "root"},
-    {.name = "umask", .type = &type_octal, .offset = UNIT(umask), .has = UNIT(has_umask), .flags = KEY_SERVICE,
-     .unset = "as weir's own", .doc = "File mode bits that new files never get.", .example = "0027"},
+    {.name = "group", .type = &type_group, .offset = UNIT(group), .has = UNIT(has_group),
+     .flags = KEY_SERVICE, .unset = "the user's own", .doc = "Group the command runs as.", .example = "root"},
+    {.name = "umask", .type = &type_octal, .offset = UNIT(umask), .has = UNIT(has_umask),
+     .flags = KEY_SERVICE, .unset = "as weir's own", .doc = "File mode bits that new files never get.",
+     .example = "0027"},
     {.name = "nice", .type = &type_int, .offset = UNIT(nice), .has = UNIT(has_nice), .min = SIGNED(-20),
      .max = SIGNED(19), .flags = KEY_SERVICE, .unset = "as weir's own",
      .doc = "Scheduling niceness; below 0 needs a privilege.", .example = "5"},
-    {.name = "oom_score_adj", .type = &type_int, .offset = UNIT(oom_score_adj), .has = UNIT(has_oom_score_adj),
-     .min = SIGNED(-1000), .max = SIGNED(1000), .flags = KEY_SERVICE, .unset = "as weir's own",
-     .doc = "How readily the kernel kills the command when the machine runs out of memory; higher goes first.",
-     .example = "500"},
+    {.name = "oom_score_adj", .type = &type_int, .offset = UNIT(oom_score_adj),
+     .has = UNIT(has_oom_score_adj), .min = SIGNED(-1000), .max = SIGNED(1000), .flags = KEY_SERVICE,
+     .unset = "as weir's own",
+     .doc = "How readily the kernel kills the command when the machine runs out of memory; higher goes "
+            "first.", .example = "500"},
     RLIMIT_ROW("limit_nofile", type_rlimit, RLIMIT_NOFILE, "Open files", "4096:65536"),
     RLIMIT_ROW("limit_nproc", type_rlimit, RLIMIT_NPROC, "Processes of the user", "512"),
     RLIMIT_ROW("limit_core", type_rlimit_bytes, RLIMIT_CORE, "Size of a core file", "0:infinity"),
@@ -115,75 +118,84 @@ static const struct key unit_keys[] = {
     RLIMIT_ROW("limit_fsize", type_rlimit_bytes, RLIMIT_FSIZE, "Size of a file it writes", "10G"),
     RLIMIT_ROW("limit_cpu", type_rlimit, RLIMIT_CPU, "Processor time in seconds", "3600"),
     RLIMIT_ROW("limit_rtprio", type_rlimit, RLIMIT_RTPRIO, "Real-time priority", "0"),
-    RLIMIT_ROW("limit_nice", type_rlimit, RLIMIT_NICE, "Ceiling of niceness as 20 minus the nice value", "20"),
+    RLIMIT_ROW("limit_nice", type_rlimit, RLIMIT_NICE, "Ceiling of niceness, 20 minus nice", "20"),
     RLIMIT_ROW("limit_msgqueue", type_rlimit_bytes, RLIMIT_MSGQUEUE, "POSIX message queues", "800K"),
     RLIMIT_ROW("limit_sigpending", type_rlimit, RLIMIT_SIGPENDING, "Queued signals", "1024"),
     {.name = "no_new_privileges", .type = &type_bool, .offset = UNIT(no_new_privileges), .flags = KEY_SERVICE,
-     .initial = "yes", .doc = "The command cannot gain privileges through setuid programs.", .example = "yes"},
-    {.name = "capabilities", .type = &type_capabilities, .offset = UNIT(capabilities), .has = UNIT(has_capabilities),
-     .flags = KEY_SERVICE, .unset = "as weir's own",
-     .doc = "The command can have no capability but these; none takes all away.", .example = "net_bind_service"},
+     .initial = "yes", .doc = "The command cannot gain privileges through setuid programs.",
+     .example = "yes"},
+    {.name = "capabilities", .type = &type_capabilities, .offset = UNIT(capabilities),
+     .has = UNIT(has_capabilities), .flags = KEY_SERVICE, .unset = "as weir's own",
+     .doc = "The command can have no capability but these; none takes all away.",
+     .example = "net_bind_service"},
 
     /* 1M: chosen, no process lives in less */
     {.heading = "Limits of the unit", .name = "memory_max", .type = &type_size, .offset = UNIT(memory_max),
      .min = MIB, .max = UINT64_MAX, .flags = KEY_LIVE, .unset = "no limit",
-     .doc = "Hard memory limit: a size, or a share of what weir itself may use. The thresholds below are shares of it.",
-     .example = "4G"},
+     .doc = "Hard memory limit: a size, or a share of what weir itself may use. The thresholds below are "
+            "shares of it.", .example = "4G"},
     {.name = "memory_high", .type = &type_size, .offset = UNIT(memory_high), .min = MIB, .max = UINT64_MAX,
      .flags = KEY_LIVE, .unset = "no limit",
      .doc = "The kernel slows the unit down above this; below memory_max.", .example = "85%"},
-    {.name = "memory_swap_max", .type = &type_size, .offset = UNIT(memory_swap_max), .min = 0, .max = UINT64_MAX,
-     .flags = KEY_LIVE, .unset = "no limit", .doc = "Swap the unit may use.", .example = "0"},
+    {.name = "memory_swap_max", .type = &type_size, .offset = UNIT(memory_swap_max), .min = 0,
+     .max = UINT64_MAX, .flags = KEY_LIVE, .unset = "no limit", .doc = "Swap the unit may use.",
+     .example = "0"},
     {.name = "memory_oom_group", .type = &type_bool, .offset = UNIT(memory_oom_group), .flags = KEY_LIVE,
-     .initial = "no", .doc = "A kernel memory kill takes the whole unit, not one process of it.", .example = "yes"},
+     .initial = "no", .doc = "A kernel memory kill takes the whole unit, not one process of it.",
+     .example = "yes"},
     {.name = "pids_max", .type = &type_count64, .offset = UNIT(pids_max), .min = 1, .max = UINT64_MAX,
-     .flags = KEY_LIVE, .initial = "max", .doc = "Processes and threads the unit may have.", .example = "256"},
+     .flags = KEY_LIVE, .initial = "max", .doc = "Processes and threads the unit may have.",
+     .example = "256"},
     {.name = "cpu_max", .type = &type_cpu, .offset = UNIT(cpu_max_permyriad), .min = 100, .max = 1000000,
      .flags = KEY_LIVE, .initial = "max", .doc = "Processor time the unit may use; 100% is one CPU.",
      .example = "150%"},
     {.name = "cpu_weight", .type = &type_count32, .offset = UNIT(cpu_weight), .min = 1, .max = 10000,
-     .flags = KEY_LIVE, .unset = "the kernel's, 100", .doc = "Share of processor time where units compete for it.",
-     .example = "100"},
+     .flags = KEY_LIVE, .unset = "the kernel's, 100",
+     .doc = "Share of processor time where units compete for it.", .example = "100"},
     {.name = "best_effort", .type = &type_bool, .offset = UNIT(best_effort), .flags = KEY_LIVE | KEY_FILE,
      .initial = "no", .doc = "Run even where this host cannot enforce a limit that was asked for.",
      .example = "yes"},
 
     {.heading = "Life", .name = "ready", .type = &type_ready, .offset = UNIT(ready), .initial = "none",
-     .doc = "How it is found out that the unit does its work: tcp:PORT or tcp:HOST:PORT, http://HOST:PORT/PATH (a 2xx "
-            "answer), exec:/PROGRAM (exit 0), notify (READY=1 of sd_notify(3)), log:PATTERN (a line of its output "
-            "matches). None: ready once started.",
+     .doc = "How it is found out that the unit does its work: tcp:PORT or tcp:HOST:PORT, "
+            "http://HOST:PORT/PATH (a 2xx answer), exec:/PROGRAM (exit 0), notify (READY=1 of sd_notify(3)), "
+            "log:PATTERN (a line of its output matches). None: ready once started.",
      .example = "http://127.0.0.1:24280/health"},
-    {.name = "ready_timeout", .type = &type_duration, .offset = POLICY(ready_timeout_us), .min = 10 * MSEC, .max = DAY,
-     .flags = KEY_LIVE, .doc = "A start that takes longer is a failure, and its whole process tree is ended.",
-     .example = "60s"},
+    {.name = "ready_timeout", .type = &type_duration, .offset = POLICY(ready_timeout_us), .min = 10 * MSEC,
+     .max = DAY, .flags = KEY_LIVE,
+     .doc = "A start that takes longer is a failure, and its whole process tree is ended.", .example = "60s"},
     {.name = "stop_timeout", .type = &type_duration, .offset = POLICY(stop_timeout_us), .min = 0, .max = DAY,
      .flags = KEY_LIVE, .doc = "Time from SIGTERM until what is left is killed.", .example = "10s"},
-    {.name = "restart", .type = &type_word, .offset = POLICY(restart), .words = restart_words, .flags = KEY_LIVE,
-     .doc = "Whether a unit that ended is started again: no, on-failure or always.", .example = "on-failure"},
+    {.name = "restart", .type = &type_word, .offset = POLICY(restart), .words = restart_words,
+     .flags = KEY_LIVE, .doc = "Whether a unit that ended is started again: no, on-failure or always.",
+     .example = "on-failure"},
     {.name = "mode", .type = &type_word, .offset = POLICY(mode), .words = mode_words, .flags = KEY_LIVE,
      .doc = "act, or observe: decide and record everything, intervene in nothing.", .example = "observe"},
     /* the engine remembers 32 failures */
     {.name = "failure_budget", .type = &type_count32, .offset = POLICY(failure_budget), .min = 1, .max = 32,
-     .flags = KEY_LIVE, .doc = "So many failures within failure_window, and the unit is given up.", .example = "5"},
-    {.name = "failure_window", .type = &type_duration, .offset = POLICY(failure_window_us), .min = SEC, .max = 30 * DAY,
-     .flags = KEY_LIVE, .doc = "See failure_budget.", .example = "10min"},
+     .flags = KEY_LIVE, .doc = "So many failures within failure_window, and the unit is given up.",
+     .example = "5"},
+    {.name = "failure_window", .type = &type_duration, .offset = POLICY(failure_window_us), .min = SEC,
+     .max = 30 * DAY, .flags = KEY_LIVE, .doc = "See failure_budget.", .example = "10min"},
     {.name = "backoff_min", .type = &type_duration, .offset = POLICY(backoff_min_us), .min = MSEC, .max = DAY,
      .flags = KEY_LIVE,
      .doc = "Wait before the start after a second failure in a row; it doubles with each further one.",
      .example = "100ms"},
     {.name = "backoff_max", .type = &type_duration, .offset = POLICY(backoff_max_us), .min = MSEC, .max = DAY,
      .flags = KEY_LIVE, .doc = "The wait grows no longer than this.", .example = "30s"},
-    {.name = "healthy_after", .type = &type_duration, .offset = POLICY(healthy_us), .min = MSEC, .max = 30 * DAY,
-     .flags = KEY_LIVE, .doc = "Ready for this long, and failures in a row count from 0 again.", .example = "1min"},
+    {.name = "healthy_after", .type = &type_duration, .offset = POLICY(healthy_us), .min = MSEC,
+     .max = 30 * DAY, .flags = KEY_LIVE,
+     .doc = "Ready for this long, and failures in a row count from 0 again.", .example = "1min"},
     {.name = "recycle_min_life", .type = &type_duration, .offset = POLICY(recycle_min_life_us), .min = 0,
      .max = 30 * DAY, .flags = KEY_LIVE,
      .doc = "A unit restarted for its memory after living this long did useful work: that is no failure.",
      .example = "10s"},
-    {.name = "recycle_cost", .type = &type_percent, .offset = POLICY(recycle_cost_permyriad), .min = 0, .max = 10000,
-     .flags = KEY_LIVE, .doc = "Recycling ends when restarts take a larger share of recycle_window than this.",
+    {.name = "recycle_cost", .type = &type_percent, .offset = POLICY(recycle_cost_permyriad), .min = 0,
+     .max = 10000, .flags = KEY_LIVE,
+     .doc = "Recycling ends when restarts take a larger share of recycle_window than this.",
      .example = "25%"},
-    {.name = "recycle_window", .type = &type_duration, .offset = POLICY(recycle_window_us), .min = SEC, .max = 30 * DAY,
-     .flags = KEY_LIVE, .doc = "See recycle_cost.", .example = "10min"},
+    {.name = "recycle_window", .type = &type_duration, .offset = POLICY(recycle_window_us), .min = SEC,
+     .max = 30 * DAY, .flags = KEY_LIVE, .doc = "See recycle_cost.", .example = "10min"},
     {.name = "respawn_wait", .type = &type_duration, .offset = POLICY(respawn_wait_us), .min = 0, .max = DAY,
      .flags = KEY_LIVE | KEY_WRAPPED,
      .doc = "Time a wrapped command's caller has to start it anew before the caller itself is restarted.",
@@ -191,22 +203,25 @@ static const struct key unit_keys[] = {
 
     {.heading = "The ladder: what happens as memory runs out", .name = "notify_at", .type = &type_percent,
      .offset = LADDER(notify_permyriad), .min = 0, .max = 10000, .flags = KEY_LIVE,
-     .doc = "At this share of memory_max the unit is told to give memory back; 0% never tells it.", .example = "60%"},
-    {.name = "notify_cooldown", .type = &type_duration, .offset = LADDER(notify_cooldown_us), .min = 0, .max = DAY,
-     .flags = KEY_LIVE, .doc = "Time between two such messages.", .example = "30s"},
+     .doc = "At this share of memory_max the unit is told to give memory back; 0% never tells it.",
+     .example = "60%"},
+    {.name = "notify_cooldown", .type = &type_duration, .offset = LADDER(notify_cooldown_us), .min = 0,
+     .max = DAY, .flags = KEY_LIVE, .doc = "Time between two such messages.", .example = "30s"},
     {.name = "release_at", .type = &type_percent, .offset = LADDER(release_permyriad), .min = 0, .max = 10000,
      .flags = KEY_LIVE, .doc = "Below this share all that holds the unit back is undone; below throttle_at.",
      .example = "65%"},
-    {.name = "throttle_at", .type = &type_percent, .offset = LADDER(throttle_permyriad), .min = 0, .max = 10000,
-     .flags = KEY_LIVE, .doc = "At this share the unit is held back.", .example = "75%"},
+    {.name = "throttle_at", .type = &type_percent, .offset = LADDER(throttle_permyriad), .min = 0,
+     .max = 10000, .flags = KEY_LIVE, .doc = "At this share the unit is held back.", .example = "75%"},
     {.name = "restart_at", .type = &type_percent, .offset = LADDER(restart_permyriad), .min = 0, .max = 10000,
      .flags = KEY_LIVE, .doc = "Above this share for restart_hold the unit is restarted.", .example = "85%"},
-    {.name = "critical_at", .type = &type_percent, .offset = LADDER(critical_permyriad), .min = 0, .max = 10000,
-     .flags = KEY_LIVE, .doc = "At this share it is restarted at once, without grace.", .example = "95%"},
+    {.name = "critical_at", .type = &type_percent, .offset = LADDER(critical_permyriad), .min = 0,
+     .max = 10000, .flags = KEY_LIVE, .doc = "At this share it is restarted at once, without grace.",
+     .example = "95%"},
     {.name = "restart_hold", .type = &type_duration, .offset = LADDER(restart_hold_us), .min = 0, .max = HOUR,
      .flags = KEY_LIVE, .doc = "See restart_at.", .example = "1s"},
-    {.name = "throttle_max", .type = &type_duration, .offset = LADDER(throttle_max_us), .min = 100 * MSEC, .max = HOUR,
-     .flags = KEY_LIVE, .doc = "A unit is held back no longer than this; a restart follows where it did not help.",
+    {.name = "throttle_max", .type = &type_duration, .offset = LADDER(throttle_max_us), .min = 100 * MSEC,
+     .max = HOUR, .flags = KEY_LIVE,
+     .doc = "A unit is held back no longer than this; a restart follows where it did not help.",
      .example = "10s"},
     {.name = "throttle_cpu", .type = &type_percent, .offset = LADDER(throttle_cpu_permyriad), .min = 100,
      .max = 1000000, .flags = KEY_LIVE, .doc = "Processor time left to a unit held back; 100% is one CPU.",
@@ -217,22 +232,22 @@ static const struct key unit_keys[] = {
     {.name = "restart_eta", .type = &type_duration, .offset = LADDER(restart_eta_us), .min = 0, .max = HOUR,
      .flags = KEY_LIVE, .doc = "Restart it when the limit is nearer than this: about what a stop takes.",
      .example = "2s"},
-    {.name = "pressure_at", .type = &type_percent, .offset = LADDER(pressure_permyriad), .min = 0, .max = 10000,
-     .flags = KEY_LIVE,
+    {.name = "pressure_at", .type = &type_percent, .offset = LADDER(pressure_permyriad), .min = 0,
+     .max = 10000, .flags = KEY_LIVE,
      .doc = "Hold the unit back when all of it waited for memory for this share of pressure_window.",
      .example = "20%"},
     /* the engine remembers 15 s of samples */
-    {.name = "pressure_window", .type = &type_duration, .offset = LADDER(pressure_window_us), .min = 500 * MSEC,
-     .max = 15 * SEC, .flags = KEY_LIVE, .doc = "See pressure_at.", .example = "10s"},
-    /* at most 10 s frozen: watchdogs and clients' time limits are nearer than that (KERNEL: cap every freeze) */
-    {.name = "pulse_freeze", .type = &type_duration, .offset = LADDER(pulse_freeze_us), .min = MSEC, .max = 10 * SEC,
-     .flags = KEY_LIVE, .doc = "Where nothing else can hold a unit back it is frozen for this long ...",
-     .example = "200ms"},
+    {.name = "pressure_window", .type = &type_duration, .offset = LADDER(pressure_window_us),
+     .min = 500 * MSEC, .max = 15 * SEC, .flags = KEY_LIVE, .doc = "See pressure_at.", .example = "10s"},
+    /* at most 10 s frozen: frozen workers trip watchdogs and hold locks */
+    {.name = "pulse_freeze", .type = &type_duration, .offset = LADDER(pulse_freeze_us), .min = MSEC,
+     .max = 10 * SEC, .flags = KEY_LIVE,
+     .doc = "Where nothing else can hold a unit back it is frozen for this long ...", .example = "200ms"},
     {.name = "pulse_thaw", .type = &type_duration, .offset = LADDER(pulse_thaw_us), .min = MSEC, .max = HOUR,
      .flags = KEY_LIVE, .doc = "... and then runs for this long, in turn.", .example = "200ms"},
 
-    {.heading = "Output", .name = "log_size", .type = &type_bytes, .offset = UNIT(log_size_bytes), .min = 4 * KIB,
-     .max = 1024 * GIB, .flags = KEY_LIVE | KEY_SERVICE, .initial = "16M",
+    {.heading = "Output", .name = "log_size", .type = &type_bytes, .offset = UNIT(log_size_bytes),
+     .min = 4 * KIB, .max = 1024 * GIB, .flags = KEY_LIVE | KEY_SERVICE, .initial = "16M",
      .doc = "The unit's log file is rotated at this size.", .example = "16M"},
     {.name = "log_files", .type = &type_count32, .offset = UNIT(log_files), .min = 0, .max = 1000,
      .flags = KEY_LIVE | KEY_SERVICE, .initial = "5", .doc = "Rotated files kept beside it.", .example = "5"},
@@ -241,15 +256,18 @@ static const struct key unit_keys[] = {
      .doc = "Output above this much a second is dropped and counted; max drops nothing.", .example = "1M"},
 };
 
+/* clang-format on */
+
 _Static_assert(ARRAY_SIZE(unit_keys) <= KEY_COUNT_MAX, "raise KEY_COUNT_MAX");
 
 const struct key_table key_tables[KEY_SECTION_COUNT] = {
     [KEY_SECTION_SUPERVISOR] = {"[supervisor]", "The supervisor itself. The section may be left out.",
                                 supervisor_keys, ARRAY_SIZE(supervisor_keys)},
-    [KEY_SECTION_UNIT] = {"[unit NAME]",
-                          "One supervised thing. NAME: letters, digits, '-', '_' and '.', at most 31, not beginning "
-                          "with '.'.",
-                          unit_keys, ARRAY_SIZE(unit_keys)},
+    [KEY_SECTION_UNIT] =
+        {"[unit NAME]",
+         "One supervised thing. NAME: letters, digits, '-', '_' and '.', at most 31, not beginning "
+         "with '.'.",
+         unit_keys, ARRAY_SIZE(unit_keys)},
 };
 
 const struct key *key_find(enum key_section section, const char *name)
@@ -300,7 +318,8 @@ int comment_check(const char *text, struct why *why)
 static int parse_value(const struct key *key, void *owner, const char *text, struct why *why)
 {
     if (*text == '\0')
-        return why_set(why, "no value\nwrite a value, such as %s = %s, or remove the line", key->name, key->example);
+        return why_set(why, "no value\nwrite a value, such as %s = %s, or remove the line", key->name,
+                       key->example);
     int r = key->type->has_own_comments ? 0 : comment_check(text, why);
     if (r == 0)
         r = key->type->parse(key, owner, text, why);

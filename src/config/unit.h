@@ -9,6 +9,9 @@
 #include "weir/config/config.h"
 #include "why.h"
 
+/* The index of the unit of that name; unit_count when there is none. */
+uint32_t unit_index(const struct config *c, const char *name);
+
 /* Letters, digits and '_', no digit first. */
 bool environment_name_is_valid(const char *name, size_t length);
 

@@ -31,8 +31,6 @@ const char *why_show(const char *s, char buf[static WHY_SHOWN_MAX])
     }
     for (size_t i = 0; i < keep; i++)
         buf[i] = (unsigned char)s[i] < ' ' || s[i] == 0x7F ? '?' : s[i];
-    memcpy(buf + keep, "...", 4);
-    if (keep == length)
-        buf[keep] = '\0';
+    (void)snprintf(buf + keep, WHY_SHOWN_MAX - keep, "%s", keep < length ? "..." : "");
     return buf;
 }

@@ -5,8 +5,8 @@
 
 #include <stddef.h>
 
-#define WHY_TEXT_MAX 320 /* chosen: a key, a shortened value and a sentence */
-#define WHY_SHOWN_MAX 80 /* of a value, in bytes: chosen, the line still fits a terminal */
+#define WHY_TEXT_MAX  320 /* chosen: a key, a shortened value and a sentence */
+#define WHY_SHOWN_MAX 80  /* of a value, in bytes: chosen, the line still fits a terminal */
 
 struct why {
     unsigned column; /* in: of the value's first byte in its line; 0 = 1 */

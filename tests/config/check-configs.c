@@ -2,8 +2,9 @@
 /*
  * check-configs DIR [regenerate]
  *
- * Loads every DIR/NAME.ini and compares the printed report with DIR/NAME.expected; every DIR/good/NAME.ini must
- * load without a problem. With "regenerate" the expected files are written instead; the diff is then reviewed.
+ * Loads every DIR/NAME.ini and compares the printed report with DIR/NAME.expected; every DIR/good/NAME.ini
+ * must load without a problem. With "regenerate" the expected files are written instead; the diff is then
+ * reviewed.
  */
 #include <fcntl.h>
 #include <glob.h>
@@ -62,9 +63,10 @@ static void write_expected(const char *path, const char *text)
 static void check_broken(struct tally *t, const char *path)
 {
     static char text[REPORT_MAX], expected[REPORT_MAX];
-    char expected_path[512];
+    char expected_path[4096];
     int r = load_report(path, text, sizeof(text));
-    (void)snprintf(expected_path, sizeof(expected_path), "%.*s.expected", (int)(strlen(path) - strlen(".ini")), path);
+    (void)snprintf(expected_path, sizeof(expected_path), "%.4000s", path);
+    strcpy(strrchr(expected_path, '.'), ".expected");
     if (r >= 0)
         fail(t, path, "was accepted", "");
     else if (t->regenerate)
