@@ -14,7 +14,6 @@
 
 #define TIMER_ACCURACY_US 1       /* sd-event's default of 250 ms would blur every sample's time */
 #define CLOCK_STEP_US 10000       /* a wall clock step above this is told to the store (store.h) */
-#define KERNEL_MIN_GAP_US 10000   /* the kernel's own rate limit for event files is 100/s */
 
 void sampling_read(struct unit_runtime *u, enum sample_cause cause, uint64_t late_us, uint32_t missed)
 {
@@ -40,6 +39,7 @@ void sampling_read(struct unit_runtime *u, enum sample_cause cause, uint64_t lat
         u->late_max_us = late_us > u->late_max_us ? late_us : u->late_max_us;
     }
     u->next_fast_us = now + s->policy.fast_interval_us;
+    u->kernel_due = false;
     supervisor_post(s, &e);
 }
 
@@ -102,6 +102,15 @@ static int on_tick(sd_event_source *source, uint64_t due, void *userdata)
 
 /* ---------------------------------- the engine's deadline, fast readings ---------------------------------- */
 
+/* Between ticks: while the engine says so, or after a notification that came too soon after a reading. */
+static bool wants_reading(const struct unit_runtime *u)
+{
+    const struct supervisor *s = u->s;
+    return u->cgroup && u->generation &&
+           (u->kernel_due ||
+            engine_sample_interval(s->engine, &s->policy, u->index) == s->policy.fast_interval_us);
+}
+
 static int on_deadline(sd_event_source *source, uint64_t due, void *userdata)
 {
     (void)source;
@@ -110,9 +119,8 @@ static int on_deadline(sd_event_source *source, uint64_t due, void *userdata)
     uint64_t now = now_us();
     for (uint16_t i = 0; i < s->unit_count; i++) {
         struct unit_runtime *u = &s->units[i];
-        if (u->cgroup && u->generation && u->next_fast_us <= now &&
-            engine_sample_interval(s->engine, &s->policy, i) == s->policy.fast_interval_us)
-            sampling_read(u, SAMPLE_CAUSE_FAST, 0, 0);
+        if (wants_reading(u) && u->next_fast_us <= now)
+            sampling_read(u, u->kernel_due ? SAMPLE_CAUSE_KERNEL : SAMPLE_CAUSE_FAST, 0, 0);
     }
     if (engine_next_deadline(s->engine) <= now)
         supervisor_post_simple(s, EVENT_DEADLINE, UNIT_NONE, 0);
@@ -127,8 +135,7 @@ void sampling_rearm(struct supervisor *s)
     uint64_t next = engine_next_deadline(s->engine);
     for (uint16_t i = 0; i < s->unit_count; i++) {
         struct unit_runtime *u = &s->units[i];
-        if (u->cgroup && u->generation &&
-            engine_sample_interval(s->engine, &s->policy, i) == s->policy.fast_interval_us)
+        if (wants_reading(u))
             next = u->next_fast_us < next ? u->next_fast_us : next;
     }
     (void)sd_event_source_set_time(s->deadline_source, next);
@@ -164,8 +171,12 @@ static int on_notification(sd_event_source *source, int fd, uint32_t revents, vo
     if ((revents & EPOLLERR) && !(revents & (EPOLLPRI | EPOLLIN)))
         (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
     u->cgroup->ops->unit_watch_acknowledge(u->cgroup, &w->watch);
-    if (now_us() >= u->last.t_us + KERNEL_MIN_GAP_US)
+    /* event files notify up to 100 times a second for as long as a unit sits at its limit: one reading per fast
+     * interval tells all of it, and keeps the record small */
+    if (now_us() >= u->next_fast_us)
         sampling_read(u, SAMPLE_CAUSE_KERNEL, 0, 0);
+    else
+        u->kernel_due = true;
     sampling_check_empty(u);
     supervisor_drain(w->s);
     return 0;

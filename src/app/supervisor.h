@@ -75,7 +75,8 @@ struct unit_runtime {
 
     struct unit_watch watches[HOST_WATCHES_MAX];
     size_t watch_count;
-    uint64_t next_fast_us;
+    uint64_t next_fast_us; /* not before this, other than for a tick or an end */
+    bool kernel_due;       /* a notification waits for it */
 
     struct sample last;      /* newest reading */
     struct sample tick[2];   /* the two newest ticks: pressure over the interval */
