@@ -29,7 +29,7 @@
  */
 #include "state.h"
 
-#define CONFIRM_US       (200 * USEC_PER_MSEC) /* window.c's short slope */
+#define CONFIRM_US       (300 * USEC_PER_MSEC) /* window.c: its short slope, its spacing, and 20 ms */
 #define CONFIRM_SAMPLES  2                     /* chosen: one reading alone proves nothing */
 #define STOPPING_ETA_US  (300 * USEC_PER_MSEC) /* measured: 45 ms per 512 MB to reap, and two fast samples */
 #define FAST_ETA_US      (60 * USEC_PER_SEC)   /* chosen: six times throttle_eta */

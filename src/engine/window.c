@@ -2,9 +2,10 @@
 /*
  * The last 15 s of a unit's memory: what growth, time to the limit and pressure are computed from.
  *
- * Rows are thinned on the way in: a row closer than WINDOW_SPACING_US to the one before the newest replaces
- * the newest, so that the newest row is always the latest reading and a burst of kernel wake-ups cannot push
- * out the older rows. Nothing is interpolated; a hole in the readings stays a hole.
+ * Rows are thinned on the way in: a row closer than WINDOW_SPACING_US to the one before the newest replaces the
+ * newest. So the newest row is always the latest reading, any two rows with one between them are that far apart
+ * (a burst of kernel wake-ups cannot push out the older rows), and of what was read at any instant a row at most
+ * that much later is kept. Nothing is interpolated; a hole in the readings stays a hole.
  *
  * Growth is the smaller of two slopes. The long one alone (1 s) would see a single jump - the recorded worker
  * takes 1.4 GB in one second, then goes on flat - as a fast leak for a whole second; the short one alone
@@ -17,11 +18,10 @@
 
 #include "weir/base/units.h"
 
-#define WINDOW_SPAN_US (15 * USEC_PER_SEC) /* chosen: the longest pressure window (10 s) and lateness */
-#define WINDOW_SPACING_US                                                                                    \
-    (40 * USEC_PER_MSEC)             /* chosen: below the 50 ms of fast sampling, with its lateness */
-#define GROWTH_LONG_US  USEC_PER_SEC /* chosen: the base interval, so that two ticks make a slope */
-#define GROWTH_SHORT_US (200 * USEC_PER_MSEC) /* chosen: four fast samples */
+#define WINDOW_SPAN_US    (15 * USEC_PER_SEC)  /* chosen: the longest pressure window (10 s) and lateness */
+#define WINDOW_SPACING_US (80 * USEC_PER_MSEC) /* chosen: below two fast samples (50 ms) */
+#define GROWTH_LONG_US    USEC_PER_SEC         /* chosen: the base interval, so that two ticks make a slope */
+#define GROWTH_SHORT_US   (200 * USEC_PER_MSEC) /* chosen: four fast samples */
 
 static struct window_row *row_at(struct window *w, uint32_t i)
 {

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WINDOW_ROWS 384 /* 15 s of rows at least WINDOW_SPACING_US apart, and a few to spare */
+#define WINDOW_ROWS 384 /* 15 s with two rows in any WINDOW_SPACING_US, and a few to spare */
 
 struct window_row {
     uint64_t t_us;
