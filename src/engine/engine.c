@@ -225,7 +225,7 @@ static void settle_exit(struct turn *t)
         failed = failed || u->state != UNIT_STATE_STOPPED; /* failed, or stuck in the kernel */
     }
     struct why why = why_of(supervisor_rule, t->e->ending);
-    emit(t, NULL, DECISION_EXIT, &why)->amount[0] = failed;
+    engine_emit(t, NULL, DECISION_EXIT, &why)->amount[0] = failed;
     t->e->over = true;
 }
 
@@ -295,7 +295,7 @@ static void policy_changed(struct turn *t, struct engine_unit *u)
     u->told = 0;
     u->throttle.rearm_used = 0;
     if (u->due[TIMER_READY] != USEC_INFINITY)
-        u->due[TIMER_READY] = later(u->state_since_us, p->ready_timeout_us);
+        u->due[TIMER_READY] = engine_later(u->state_since_us, p->ready_timeout_us);
     if (!p->enabled) {
         struct why why = why_of(lifecycle_rule, REASON_CONFIGURED);
         u->switched_off = true;

@@ -42,7 +42,7 @@ static const char notify_rule[] = "ladder.notify";
 
 #define NOT_HELD UINT64_MAX
 
-uint64_t level(uint64_t limit, uint32_t permyriad)
+uint64_t ladder_level(uint64_t limit, uint32_t permyriad)
 {
     return mul_div_u64(limit, permyriad, PERMYRIAD_ONE);
 }
@@ -68,7 +68,7 @@ void ladder_reset(struct engine_unit *u)
 struct decision *ladder_emit(struct turn *t, struct engine_unit *u, enum decision_kind kind,
                              const struct why *why)
 {
-    struct decision *d = emit(t, u, kind, why);
+    struct decision *d = engine_emit(t, u, kind, why);
     d->observe = unit_policy(t, u)->mode == UNIT_MODE_OBSERVE;
     d->rejected = u->rejected | u->owed;
     u->owed = 0;
@@ -89,7 +89,7 @@ static uint64_t hold(struct hold *h, bool condition, uint64_t now_us)
     return now_us - h->since_us;
 }
 
-bool hold_confirmed(struct hold *h, bool condition, uint64_t now_us, uint64_t *ret_held_us)
+bool ladder_hold_confirmed(struct hold *h, bool condition, uint64_t now_us, uint64_t *ret_held_us)
 {
     *ret_held_us = hold(h, condition, now_us);
     return condition && h->count >= CONFIRM_SAMPLES && *ret_held_us >= CONFIRM_US;
@@ -110,7 +110,7 @@ void ladder_oom_note(struct turn *t, struct engine_unit *u)
 {
     struct why why = why_of(lifecycle_rule, REASON_OOM_KILL);
     why_measure(&why, METRIC_OOM_KILL, u->oom_new, 0);
-    emit(t, u, DECISION_NOTE, &why)->amount[0] = u->oom_kills;
+    engine_emit(t, u, DECISION_NOTE, &why)->amount[0] = u->oom_kills;
     u->oom_noted += u->oom_new;
     u->oom_new = 0;
 }
@@ -122,7 +122,7 @@ static void note_pids(struct turn *t, struct engine_unit *u)
         return;
     struct why why = why_of(lifecycle_rule, REASON_PIDS_LIMIT);
     why_measure(&why, METRIC_PIDS_EVENTS_MAX, u->pids_new, 0);
-    emit(t, u, DECISION_NOTE, &why)->amount[0] = u->pids_max;
+    engine_emit(t, u, DECISION_NOTE, &why)->amount[0] = u->pids_max;
     u->pids_noted_us = now;
     u->pids_new = 0;
 }
@@ -138,7 +138,7 @@ static void judge_counters(struct turn *t, struct engine_unit *u)
         u->oom_new += killed;
         u->oom_last_us = t->event->t_us;
         if (u->due[TIMER_OOM_NOTE] == USEC_INFINITY)
-            unit_arm(u, TIMER_OOM_NOTE, later(t->event->t_us, OOM_NOTE_WAIT_US));
+            unit_arm(u, TIMER_OOM_NOTE, engine_later(t->event->t_us, OOM_NOTE_WAIT_US));
     }
     note_pids(t, u);
 }
@@ -201,10 +201,10 @@ static bool look(struct turn *t, struct engine_unit *u)
 static void keep_fast(struct turn *t, struct engine_unit *u, bool changed)
 {
     const struct memory_view *m = &u->memory;
-    u->notifying = m->valid && m->used >= level(m->limit, unit_policy(t, u)->ladder.notify_permyriad);
+    u->notifying = m->valid && m->used >= ladder_level(m->limit, unit_policy(t, u)->ladder.notify_permyriad);
     if (u->notifying || (m->valid && m->eta_us < FAST_ETA_US) ||
         (changed && t->event->sample.cause == SAMPLE_CAUSE_KERNEL))
-        u->fast_until_us = later(t->event->t_us, FAST_QUIET_US);
+        u->fast_until_us = engine_later(t->event->t_us, FAST_QUIET_US);
 }
 
 void ladder_restart(struct turn *t, struct engine_unit *u, const struct why *why, bool kill_now)
@@ -237,12 +237,12 @@ static bool restart_is_due(struct turn *t, struct engine_unit *u, struct why *wh
     const struct ladder_policy *l = &unit_policy(t, u)->ladder;
     const struct memory_view *m = &u->memory;
     uint64_t now = t->event->t_us;
-    uint64_t critical = level(m->limit, l->critical_permyriad);
-    uint64_t restart = level(m->limit, l->restart_permyriad);
-    bool near = m->eta_us < l->restart_eta_us && m->used >= level(m->limit, l->throttle_permyriad);
+    uint64_t critical = ladder_level(m->limit, l->critical_permyriad);
+    uint64_t restart = ladder_level(m->limit, l->restart_permyriad);
+    bool near = m->eta_us < l->restart_eta_us && m->used >= ladder_level(m->limit, l->throttle_permyriad);
     uint64_t level_held = hold(&u->level_hold, m->used >= restart, now);
     uint64_t eta_held;
-    bool eta_due = hold_confirmed(&u->restart_eta_hold, near, now, &eta_held);
+    bool eta_due = ladder_hold_confirmed(&u->restart_eta_hold, near, now, &eta_held);
 
     *why = why_of(restart_rule, REASON_MEMORY_CRITICAL);
     why_measure(why, m->metric, m->used, critical);
@@ -284,7 +284,7 @@ static void judge_notify(struct turn *t, struct engine_unit *u)
 {
     const struct unit_policy *p = unit_policy(t, u);
     uint64_t now = t->event->t_us;
-    uint64_t threshold = level(u->memory.limit, p->ladder.notify_permyriad);
+    uint64_t threshold = ladder_level(u->memory.limit, p->ladder.notify_permyriad);
     if (p->ladder.notify_permyriad == 0 || u->memory.used < threshold)
         return;
     if (!(p->abilities & ABILITY_NOTIFY)) {
@@ -308,7 +308,7 @@ static void judge_stopping(struct turn *t, struct engine_unit *u)
     const struct memory_view *m = &u->memory;
     if (u->stop.phase != STOP_PHASE_TERM || !u->stop.memory)
         return;
-    if (m->used >= level(m->limit, unit_policy(t, u)->ladder.critical_permyriad) ||
+    if (m->used >= ladder_level(m->limit, unit_policy(t, u)->ladder.critical_permyriad) ||
         m->eta_us < STOPPING_ETA_US)
         unit_kill(t, u, REASON_MEMORY_CRITICAL);
 }

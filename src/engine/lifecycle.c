@@ -108,7 +108,7 @@ void unit_move(struct turn *t, struct engine_unit *u, enum unit_state to, const 
     check(u);
     t->moved = true;
 
-    struct decision *d = emit(t, u, DECISION_STATE, why);
+    struct decision *d = engine_emit(t, u, DECISION_STATE, why);
     d->amount[0] = from;
     d->amount[1] = to;
 }
@@ -128,7 +128,7 @@ uint64_t unit_due(const struct engine_unit *u)
     return due;
 }
 
-uint64_t later(uint64_t t_us, uint64_t delay_us)
+uint64_t engine_later(uint64_t t_us, uint64_t delay_us)
 {
     uint64_t sum;
     return __builtin_add_overflow(t_us, delay_us, &sum) ? USEC_INFINITY : sum;
@@ -153,8 +153,8 @@ const struct unit_policy *unit_policy(const struct turn *t, const struct engine_
 }
 
 /* Appends a decision; u is NULL for the supervisor's own. The caller fills in amounts and the like. */
-struct decision *emit(struct turn *t, const struct engine_unit *u, enum decision_kind kind,
-                      const struct why *why)
+struct decision *engine_emit(struct turn *t, const struct engine_unit *u, enum decision_kind kind,
+                             const struct why *why)
 {
     assert(t->count < t->capacity);
     struct decision *d = &t->out[t->count++];

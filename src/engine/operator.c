@@ -23,7 +23,7 @@ static const struct why why_operator = {.rule = operator_rule, .reason = REASON_
 
 static struct decision *nothing_to_do(struct turn *t, struct engine_unit *u)
 {
-    struct decision *d = emit(t, u, DECISION_NOTE, &why_operator);
+    struct decision *d = engine_emit(t, u, DECISION_NOTE, &why_operator);
     d->amount[0] = u->state;
     return d;
 }
@@ -77,7 +77,7 @@ static void stop(struct turn *t, struct engine_unit *u)
     unit_refuse_pending(t, u, &why_operator);
     if (u->state == UNIT_STATE_STOPPED || u->state == UNIT_STATE_BACKOFF) {
         u->due[TIMER_RESPAWN] = USEC_INFINITY;
-        u->cause_id = emit(t, u, DECISION_STOP, &why_operator)->id;
+        u->cause_id = engine_emit(t, u, DECISION_STOP, &why_operator)->id;
         if (u->state == UNIT_STATE_BACKOFF)
             unit_move(t, u, UNIT_STATE_STOPPED, &why_operator);
         u->cause_id = 0;
@@ -132,7 +132,7 @@ static void verb_freeze(struct turn *t, struct engine_unit *u)
     }
     throttle_end(t, u, &why_operator);
     u->frozen = true;
-    u->freeze_id = emit(t, u, DECISION_FREEZE, &why_operator)->id;
+    u->freeze_id = engine_emit(t, u, DECISION_FREEZE, &why_operator)->id;
 }
 
 static void verb_thaw(struct turn *t, struct engine_unit *u)
@@ -142,7 +142,7 @@ static void verb_thaw(struct turn *t, struct engine_unit *u)
         return;
     }
     u->frozen = false;
-    u->freeze_id = emit(t, u, DECISION_THAW, &why_operator)->id;
+    u->freeze_id = engine_emit(t, u, DECISION_THAW, &why_operator)->id;
 }
 
 void unit_operator(struct turn *t, struct engine_unit *u)

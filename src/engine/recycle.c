@@ -76,7 +76,7 @@ static void judge_cost(struct turn *t, struct engine_unit *u)
     u->recycle.off_cost = true;
     struct why why = why_of(recycle_rule, REASON_RECYCLE_COST);
     why_measure(&why, METRIC_RESTART_SHARE, spent, bound);
-    emit(t, u, DECISION_NOTE, &why)->amount[0] = recycles;
+    engine_emit(t, u, DECISION_NOTE, &why)->amount[0] = recycles;
 }
 
 void recycle_ready(struct turn *t, struct engine_unit *u)
@@ -99,14 +99,14 @@ static void judge_baseline(struct turn *t, struct engine_unit *u)
     if (u->recycle.baseline_seen || u->ready_us == USEC_INFINITY || now < u->ready_us)
         return;
     u->recycle.baseline_seen = true;
-    uint64_t threshold = level(u->memory.limit, l->restart_permyriad);
+    uint64_t threshold = ladder_level(u->memory.limit, l->restart_permyriad);
     if (now - u->ready_us > BASELINE_WAIT_US || u->memory.used < threshold)
         return;
     u->recycle.off_baseline = true;
     struct why why = why_of(recycle_rule, REASON_BASELINE);
     why_measure(&why, u->memory.metric, u->memory.used, threshold);
     why.held_us = now - u->ready_us;
-    emit(t, u, DECISION_NOTE, &why)->amount[0] = u->memory.limit;
+    engine_emit(t, u, DECISION_NOTE, &why)->amount[0] = u->memory.limit;
 }
 
 void recycle_sample(struct turn *t, struct engine_unit *u)
@@ -116,6 +116,6 @@ void recycle_sample(struct turn *t, struct engine_unit *u)
     judge_baseline(t, u);
     if (u->recycle.off_cost && share(t, u, &recycles) < p->recycle_cost_permyriad / 2)
         u->recycle.off_cost = false;
-    if (u->memory.used < level(u->memory.limit, p->ladder.release_permyriad))
+    if (u->memory.used < ladder_level(u->memory.limit, p->ladder.release_permyriad))
         u->recycle.off_baseline = u->recycle.would_have = false;
 }

@@ -46,20 +46,20 @@ static void begin_life(struct turn *t, struct engine_unit *u, uint32_t generatio
 
 static void arm_ready(struct turn *t, struct engine_unit *u)
 {
-    unit_arm(u, TIMER_READY, later(t->event->t_us, unit_policy(t, u)->ready_timeout_us));
+    unit_arm(u, TIMER_READY, engine_later(t->event->t_us, unit_policy(t, u)->ready_timeout_us));
 }
 
 void unit_start(struct turn *t, struct engine_unit *u, const struct why *why)
 {
     begin_life(t, u, u->generation + 1);
-    emit(t, u, DECISION_START, why);
+    engine_emit(t, u, DECISION_START, why);
     unit_move(t, u, UNIT_STATE_STARTING, why);
     arm_ready(t, u);
 }
 
 static void admit_member(struct turn *t, struct engine_unit *u, uint64_t ticket)
 {
-    struct decision *d = emit(t, u, DECISION_ADMIT, &why_arrived);
+    struct decision *d = engine_emit(t, u, DECISION_ADMIT, &why_arrived);
     d->amount[0] = ticket;
     d->amount[1] = 1;
 }
@@ -72,7 +72,7 @@ static void unit_admit(struct turn *t, struct engine_unit *u, const struct why *
     u->via = u->pending[0].via;
     u->via_generation = u->via < t->policy->unit_count ? t->e->units[u->via].generation : 0;
     begin_life(t, u, u->generation + 1);
-    emit(t, u, DECISION_ADMIT, why)->amount[0] = u->pending[0].ticket;
+    engine_emit(t, u, DECISION_ADMIT, why)->amount[0] = u->pending[0].ticket;
     unit_move(t, u, UNIT_STATE_STARTING, why);
     arm_ready(t, u);
     for (uint32_t i = 1; i < waiting; i++)
@@ -141,7 +141,7 @@ void unit_ready_timeout(struct turn *t, struct engine_unit *u)
 
 static void refuse(struct turn *t, struct engine_unit *u, uint64_t ticket, const struct why *why)
 {
-    emit(t, u, DECISION_REFUSE, why)->amount[0] = ticket;
+    engine_emit(t, u, DECISION_REFUSE, why)->amount[0] = ticket;
 }
 
 void unit_refuse_pending(struct turn *t, struct engine_unit *u, const struct why *why)
@@ -212,7 +212,7 @@ static uint64_t backoff_delay(const struct turn *t, const struct engine_unit *u)
         return 0;
     uint64_t delay = p->backoff_min_us;
     for (uint32_t i = 2; i < u->attempts && delay < p->backoff_max_us; i++)
-        delay = later(delay, delay);
+        delay = engine_later(delay, delay);
     if (delay > p->backoff_max_us)
         delay = p->backoff_max_us;
     return jitter(t->policy->seed, p->name, u->attempts, delay);
@@ -250,7 +250,7 @@ void unit_forgive(struct engine_unit *u)
 
 static void fail(struct turn *t, struct engine_unit *u, const struct why *why, uint32_t failures)
 {
-    struct decision *d = emit(t, u, DECISION_FAIL, why);
+    struct decision *d = engine_emit(t, u, DECISION_FAIL, why);
     d->amount[0] = failures;
     u->cause_id = d->id;
     u->recycle.open_us = USEC_INFINITY;
@@ -263,7 +263,7 @@ static void fail(struct turn *t, struct engine_unit *u, const struct why *why, u
 void unit_await_server(struct turn *t, struct engine_unit *u)
 {
     if (u->via != UNIT_NONE && u->pending_count == 0)
-        unit_arm(u, TIMER_RESPAWN, later(t->event->t_us, unit_policy(t, u)->respawn_wait_us));
+        unit_arm(u, TIMER_RESPAWN, engine_later(t->event->t_us, unit_policy(t, u)->respawn_wait_us));
 }
 
 /* Down, nothing in the way: up again, if it is for weir to say so. */
@@ -283,7 +283,7 @@ static void come_back(struct turn *t, struct engine_unit *u, const struct why *w
 static void back_off(struct turn *t, struct engine_unit *u, const struct why *why)
 {
     uint64_t delay = backoff_delay(t, u);
-    struct decision *d = emit(t, u, DECISION_BACKOFF, why);
+    struct decision *d = engine_emit(t, u, DECISION_BACKOFF, why);
     d->amount[0] = delay;
     d->amount[1] = u->attempts;
     u->cause_id = d->id;
@@ -293,7 +293,7 @@ static void back_off(struct turn *t, struct engine_unit *u, const struct why *wh
         return;
     }
     unit_move(t, u, UNIT_STATE_BACKOFF, why);
-    unit_arm(u, TIMER_BACKOFF, later(t->event->t_us, delay));
+    unit_arm(u, TIMER_BACKOFF, engine_later(t->event->t_us, delay));
     if (unit_policy(t, u)->kind == UNIT_KIND_WRAPPED)
         unit_await_server(t, u);
 }

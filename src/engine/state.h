@@ -230,9 +230,9 @@ bool unit_is_down(const struct engine_unit *u);    /* stopped, failed, or beyond
 void unit_move(struct turn *t, struct engine_unit *u, enum unit_state to, const struct why *why);
 void unit_arm(struct engine_unit *u, enum unit_timer timer, uint64_t at_us);
 uint64_t unit_due(const struct engine_unit *u);
-uint64_t later(uint64_t t_us, uint64_t delay_us); /* saturating */
-struct decision *emit(struct turn *t, const struct engine_unit *u, enum decision_kind kind,
-                      const struct why *why);
+uint64_t engine_later(uint64_t t_us, uint64_t delay_us); /* saturating */
+struct decision *engine_emit(struct turn *t, const struct engine_unit *u, enum decision_kind kind,
+                             const struct why *why);
 struct why why_of(const char *rule, enum decision_reason reason);
 void why_measure(struct why *why, enum decision_metric metric, uint64_t observed, uint64_t threshold);
 const struct unit_policy *unit_policy(const struct turn *t, const struct engine_unit *u);
@@ -268,8 +268,8 @@ void unit_operator(struct turn *t, struct engine_unit *u);
 void ladder_reset(struct engine_unit *u);
 void ladder_sample(struct turn *t, struct engine_unit *u);
 void ladder_oom_note(struct turn *t, struct engine_unit *u);
-uint64_t level(uint64_t limit, uint32_t permyriad);
-bool hold_confirmed(struct hold *h, bool condition, uint64_t now_us, uint64_t *ret_held_us);
+uint64_t ladder_level(uint64_t limit, uint32_t permyriad);
+bool ladder_hold_confirmed(struct hold *h, bool condition, uint64_t now_us, uint64_t *ret_held_us);
 struct decision *ladder_emit(struct turn *t, struct engine_unit *u, enum decision_kind kind,
                              const struct why *why);
 void ladder_restart(struct turn *t, struct engine_unit *u, const struct why *why, bool kill_now);

@@ -27,8 +27,8 @@
 static void term(struct turn *t, struct engine_unit *u)
 {
     u->stop.phase = STOP_PHASE_TERM;
-    emit(t, u, DECISION_TERM, &u->stop.why);
-    unit_arm(u, TIMER_STOP, later(t->event->t_us, unit_policy(t, u)->stop_timeout_us));
+    engine_emit(t, u, DECISION_TERM, &u->stop.why);
+    unit_arm(u, TIMER_STOP, engine_later(t->event->t_us, unit_policy(t, u)->stop_timeout_us));
 }
 
 static void kill_once(struct turn *t, struct engine_unit *u)
@@ -39,9 +39,9 @@ static void kill_once(struct turn *t, struct engine_unit *u)
     if (u->stop.kill_reason == REASON_STOP_TIMEOUT)
         why_measure(&why, METRIC_ELAPSED, t->event->t_us - u->state_since_us,
                     unit_policy(t, u)->stop_timeout_us);
-    emit(t, u, DECISION_KILL, &why);
+    engine_emit(t, u, DECISION_KILL, &why);
     u->stop.kills++;
-    unit_arm(u, TIMER_STOP, later(t->event->t_us, KILL_RETRY_US));
+    unit_arm(u, TIMER_STOP, engine_later(t->event->t_us, KILL_RETRY_US));
 }
 
 void unit_kill(struct turn *t, struct engine_unit *u, enum decision_reason reason)
@@ -55,7 +55,7 @@ void unit_kill(struct turn *t, struct engine_unit *u, enum decision_reason reaso
 void unit_signal_again(struct turn *t, struct engine_unit *u)
 {
     if (u->stop.phase == STOP_PHASE_TERM)
-        emit(t, u, DECISION_TERM, &u->stop.why);
+        engine_emit(t, u, DECISION_TERM, &u->stop.why);
     else if (u->stop.phase == STOP_PHASE_KILL)
         unit_kill(t, u, u->stop.kill_reason);
 }
@@ -71,7 +71,7 @@ static void leave(struct turn *t, struct engine_unit *u, const struct unit_stop 
 
 void unit_stop(struct turn *t, struct engine_unit *u, const struct stop_order *order)
 {
-    struct decision *d = emit(t, u, order->kind, &order->why);
+    struct decision *d = engine_emit(t, u, order->kind, &order->why);
     d->amount[0] = order->planned;
     u->cause_id = d->id;
 
@@ -144,8 +144,8 @@ static void clean(struct turn *t, struct engine_unit *u)
 {
     u->stop.phase = STOP_PHASE_CLEAN;
     struct why why = u->stop.why;
-    emit(t, u, DECISION_CLEAN, &why);
-    unit_arm(u, TIMER_STOP, later(t->event->t_us, CLEAN_WAIT_US));
+    engine_emit(t, u, DECISION_CLEAN, &why);
+    unit_arm(u, TIMER_STOP, engine_later(t->event->t_us, CLEAN_WAIT_US));
 }
 
 static void exited_while_stopping(struct turn *t, struct engine_unit *u)
@@ -190,7 +190,7 @@ void unit_empty(struct turn *t, struct engine_unit *u)
         return;
     }
     u->stop.phase = STOP_PHASE_EXIT;
-    unit_arm(u, TIMER_STOP, later(t->event->t_us, EXIT_WAIT_US));
+    unit_arm(u, TIMER_STOP, engine_later(t->event->t_us, EXIT_WAIT_US));
 }
 
 void unit_spawn_failed(struct turn *t, struct engine_unit *u)
@@ -206,7 +206,7 @@ void unit_spawn_failed(struct turn *t, struct engine_unit *u)
         u->stop.exited = true;
         clean(t, u);
     } else if (unit_is_running(u)) {
-        emit(t, u, DECISION_NOTE, &why)->amount[0] = u->state; /* a further member did not come up */
+        engine_emit(t, u, DECISION_NOTE, &why)->amount[0] = u->state; /* a further member did not come up */
     }
 }
 
@@ -220,7 +220,7 @@ static void stuck(struct turn *t, struct engine_unit *u)
 {
     struct why why = why_of(lifecycle_rule, REASON_LEFT_BEHIND);
     why_measure(&why, METRIC_ELAPSED, t->event->t_us - u->state_since_us, 0);
-    emit(t, u, DECISION_NOTE, &why)->amount[0] = u->stop.kills;
+    engine_emit(t, u, DECISION_NOTE, &why)->amount[0] = u->stop.kills;
     u->stop.phase = STOP_PHASE_STUCK;
     t->moved = true; /* a shutdown does not wait for it */
 }

@@ -34,7 +34,7 @@ static uint64_t throttle_high(const struct turn *t, const struct engine_unit *u)
 {
     const struct unit_policy *p = unit_policy(t, u);
     const struct memory_view *m = &u->memory;
-    uint64_t critical = level(m->limit, p->ladder.critical_permyriad);
+    uint64_t critical = ladder_level(m->limit, p->ladder.critical_permyriad);
     uint64_t high = m->current;
     if (critical > m->current)
         high += (critical - m->current) / 2;
@@ -54,12 +54,12 @@ static void pulse(struct turn *t, struct engine_unit *u, const struct why *why)
     const struct ladder_policy *l = &unit_policy(t, u)->ladder;
     bool freeze = !u->throttle.frozen;
     uint64_t length = freeze ? l->pulse_freeze_us : l->pulse_thaw_us;
-    struct decision *d = emit(t, u, freeze ? DECISION_PULSE_FREEZE : DECISION_PULSE_THAW, why);
+    struct decision *d = engine_emit(t, u, freeze ? DECISION_PULSE_FREEZE : DECISION_PULSE_THAW, why);
     d->amount[0] = length;
     d->cause_id = u->throttle.id;
     u->throttle.pulse_id = d->id;
     u->throttle.frozen = freeze;
-    unit_arm(u, TIMER_PULSE, later(t->event->t_us, length));
+    unit_arm(u, TIMER_PULSE, engine_later(t->event->t_us, length));
 }
 
 void throttle_pulse(struct turn *t, struct engine_unit *u)
@@ -87,7 +87,7 @@ static void throttle_begin(struct turn *t, struct engine_unit *u, const struct w
         .since_us = t->event->t_us,
         .start_used = u->memory.used,
     };
-    unit_arm(u, TIMER_THROTTLE, later(t->event->t_us, p->ladder.throttle_max_us));
+    unit_arm(u, TIMER_THROTTLE, engine_later(t->event->t_us, p->ladder.throttle_max_us));
     if (!d->observe && pulses_help(t, u))
         pulse(t, u, why);
 }
@@ -96,12 +96,12 @@ void throttle_end(struct turn *t, struct engine_unit *u, const struct why *why)
 {
     if (!u->throttle.on)
         return;
-    struct decision *d = emit(t, u, DECISION_UNTHROTTLE, why);
+    struct decision *d = engine_emit(t, u, DECISION_UNTHROTTLE, why);
     d->observe = u->throttle.observe;
     d->cause_id = u->throttle.id;
     u->throttle.end_id = d->id;
     u->throttle.on = u->throttle.frozen = false;
-    u->throttle.cooldown_until_us = later(t->event->t_us, unit_policy(t, u)->ladder.throttle_max_us);
+    u->throttle.cooldown_until_us = engine_later(t->event->t_us, unit_policy(t, u)->ladder.throttle_max_us);
     u->due[TIMER_THROTTLE] = u->due[TIMER_PULSE] = USEC_INFINITY;
 }
 
@@ -110,11 +110,11 @@ static bool throttle_is_due(struct turn *t, struct engine_unit *u, struct why *w
 {
     const struct ladder_policy *l = &unit_policy(t, u)->ladder;
     const struct memory_view *m = &u->memory;
-    uint64_t notify = level(m->limit, l->notify_permyriad);
-    uint64_t threshold = level(m->limit, l->throttle_permyriad);
+    uint64_t notify = ladder_level(m->limit, l->notify_permyriad);
+    uint64_t threshold = ladder_level(m->limit, l->throttle_permyriad);
     uint64_t held, pressure;
-    bool near = hold_confirmed(&u->throttle_eta_hold, m->eta_us < l->throttle_eta_us && m->used > notify,
-                               t->event->t_us, &held);
+    bool near = ladder_hold_confirmed(
+        &u->throttle_eta_hold, m->eta_us < l->throttle_eta_us && m->used > notify, t->event->t_us, &held);
 
     *why = why_of(throttle_rule, REASON_MEMORY_LEVEL);
     why_measure(why, m->metric, m->used, threshold);
@@ -153,7 +153,7 @@ void throttle_judge(struct turn *t, struct engine_unit *u)
 {
     const struct ladder_policy *l = &unit_policy(t, u)->ladder;
     const struct memory_view *m = &u->memory;
-    uint64_t release = level(m->limit, l->release_permyriad);
+    uint64_t release = ladder_level(m->limit, l->release_permyriad);
     struct why why;
     bool due = throttle_is_due(t, u, &why);
 
@@ -174,11 +174,11 @@ void throttle_time_bound(struct turn *t, struct engine_unit *u)
 {
     const struct ladder_policy *l = &unit_policy(t, u)->ladder;
     const struct memory_view *m = &u->memory;
-    uint64_t threshold = level(m->limit, l->throttle_permyriad);
-    uint64_t margin = level(m->limit, PLATEAU_PERMYRIAD);
+    uint64_t threshold = ladder_level(m->limit, l->throttle_permyriad);
+    uint64_t margin = ladder_level(m->limit, PLATEAU_PERMYRIAD);
     bool above = m->used >= threshold;
     bool grown =
-        m->used >= level(m->limit, l->restart_permyriad) || m->used > u->throttle.start_used + margin;
+        m->used >= ladder_level(m->limit, l->restart_permyriad) || m->used > u->throttle.start_used + margin;
     bool allowed = u->state != UNIT_STATE_STARTING && !recycle_is_off(u) && !u->recycle.would_have;
     struct why why = why_of(throttle_rule, REASON_TIME_BOUND);
 
@@ -197,7 +197,7 @@ static void note_errno(struct turn *t, struct engine_unit *u)
 {
     struct why why = why_of(throttle_rule, REASON_NONE);
     why_measure(&why, METRIC_ERRNO, (uint64_t)t->event->outcome.error, 0);
-    emit(t, u, DECISION_NOTE, &why)->amount[0] = t->event->outcome.decision_id;
+    engine_emit(t, u, DECISION_NOTE, &why)->amount[0] = t->event->outcome.decision_id;
 }
 
 /* What could not be done is not tried again on each sample; what could not be undone is told. */
@@ -207,8 +207,8 @@ void ladder_outcome(struct turn *t, struct engine_unit *u)
     enum event_result result = t->event->outcome.result;
     if (id == 0 || (result != EVENT_RESULT_FAILED && result != EVENT_RESULT_UNSUPPORTED))
         return;
-    uint64_t until =
-        result == EVENT_RESULT_UNSUPPORTED ? USEC_INFINITY : later(t->event->t_us, OUTCOME_COOLDOWN_US);
+    uint64_t until = result == EVENT_RESULT_UNSUPPORTED ? USEC_INFINITY
+                                                        : engine_later(t->event->t_us, OUTCOME_COOLDOWN_US);
     struct why why = why_of(throttle_rule, REASON_NONE);
     why_measure(&why, METRIC_ERRNO, (uint64_t)t->event->outcome.error, 0);
 
