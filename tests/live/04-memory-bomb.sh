@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# A memory bomb in the worker at full speed: faster than any reading, so the kernel's limit is what stops it. Only the
+# worker's tree dies; the cause on record is a kernel OOM kill in that cgroup; the worker starts again with back-off.
+# shellcheck source=tests/live/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+port=$(free_port)
+echo 3 >"$T/bombs"
+# shellcheck disable=SC2016
+worker_is 'left=$(cat '"$T"'/bombs)
+if [ "$left" -gt 0 ]; then echo $((left - 1)) >'"$T"'/bombs; exec misbehave bomb --limit 4G --for 30; fi
+sleep 300 </dev/null >/dev/null 2>&1 & # a child, so that the worker is a tree
+exec docs-worker "$@"'
+config <<END
+[unit server]
+exec = $(server_exec "$port" --doc-interval 20)
+ready = http://127.0.0.1:$port/health
+memory_max = 256M
+[unit other]
+exec = sleep 1000
+memory_max = 64M
+[unit worker]
+wrap = uv
+memory_max = 96M
+END
+weir_run
+soon 20 "server gets ready" unit_ready server
+server=$(pid_of server) other=$(pid_of other)
+health_begin "$port"
+soon 60 "after three bombs the worker serves" search_answers "$port"
+health_end "the server answers throughout"
+w=$(unit_number worker)
+is "$(sql "select count(*) from events where kind='exited' and unit=$w and text like '%signal=9%' and text not like '%oom_kills=0%'")" 3 "three ends by the kernel's OOM killer on record"
+is "$(sql "select count(*) from decisions where unit=$w and kind='backoff' and reason='oom-kill'")" 3 "each answered with a start after back-off, because of an OOM kill"
+note "$(grep -E 'start worker again|OOM' "$LOG" | tr '\n' ';')"
+waits=$(sql "select group_concat(amount0) from (select amount0 from decisions where unit=$w and kind='backoff' order by id)")
+if [[ $waits =~ ^0,([0-9]+),([0-9]+)$ ]]; then
+    within "${BASH_REMATCH[1]}" 90000 110000 "first at once, then 100 ms within 10 %"
+    within "${BASH_REMATCH[2]}" 180000 220000 "then 200 ms within 10 %"
+else
+    not_ok "back-off grows" "waits: $waits us"
+fi
+held() { sql "select (select min(t_us) from decisions d where d.unit=$w and d.kind='admit' and d.t_us >= b.t_us) - b.t_us >= b.amount0 from decisions b where b.unit=$w and b.kind='backoff' order by b.id"; }
+is "$(held | sort -u)" 1 "no arrival was let in before its back-off was over"
+is "$(pid_of server)" "$server" "the server is the same process"
+is "$(pid_of other)" "$other" "so is the other unit"
+is "$(unit server '.reading["memory.events.oom_kill"] // 0')" 0 "no OOM kill in the server's cgroup"
+is "$(unit worker .restarts.failure)" 3 "three restarts after failures"
+weir_stop 0
+nothing_left
+replay_agrees
+finish

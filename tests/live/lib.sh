@@ -1,0 +1,346 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MIT
+# What the live tests share. Sourced; not a program.
+#
+# A story runs the real weir with real workloads on this host's real cgroups. It prints `ok NAME` or
+# `not ok NAME: reason` a check, and last of all `N passed, N failed, N skipped`. Exit status: 0, 1 when a check failed,
+# 77 when the host cannot run it at all.
+#
+# Each story has a temp folder of its own ($T) with state_dir and run_dir in it, a supervisor name of its own ($NAME,
+# live-STORY-PID, so that its cgroup is weir-live-...), and ports of its own on 127.0.0.1. Every process that comes of it
+# carries WEIR_LIVE=$NAME in its environment: so the end of a story can tell whether anything is left. Only what the story
+# started is ever signalled.
+#
+# Environment: WEIR (the binary), WORKLOADS (folder of the example programs), SRC (the source tree).
+# WEIR_LIVE_SLOW=1: time limits for a host whose CPU is 10-20 times slower (the emulated guest).
+set -u
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+SRC=${SRC:-$(cd "$here/../.." && pwd)}
+WEIR=${WEIR:-$SRC/build/src/cli/weir}
+WORKLOADS=${WORKLOADS:-$SRC/build/examples/workloads}
+SLOW=${WEIR_LIVE_SLOW:-0}
+passed=0 failed=0 skipped=0
+story=$(basename "$0" .sh)
+
+ok() { passed=$((passed + 1)); echo "ok $1"; }
+not_ok() { failed=$((failed + 1)); echo "not ok $1: ${2:-}"; }
+skip() { skipped=$((skipped + 1)); echo "skip $1: $2"; }
+note() { echo "# $*"; }
+
+give_up() { # REASON: the host cannot run these tests
+    echo "skip $story: $1"
+    echo "0 passed, 0 failed, 1 skipped"
+    exit 77
+}
+
+has_cgroup2() { grep -qE '^[^ ]+ [^ ]+ cgroup2 ' /proc/mounts; }
+
+[ "$(id -u)" -eq 0 ] || give_up "not root"
+has_cgroup2 || give_up "no cgroup2 mount"
+[ -x "$WEIR" ] || give_up "no weir binary at $WEIR"
+[ -x "$WORKLOADS/misbehave" ] || give_up "no workloads in $WORKLOADS"
+
+number=${story%%-*}
+NAME=live-$number-$$
+T=$(mktemp -d "${TMPDIR:-/tmp}/weir-live.XXXXXX") || exit 1
+chmod 755 "$T" # units of other users reach their FIFOs and sockets in it
+mkdir "$T/bin"
+export WEIR_LIVE=$NAME
+export PATH=$T/bin:$WORKLOADS:$PATH
+C=$T/$NAME.ini
+DB=$T/state/history.db
+RUN=$T/run
+LOG=$T/weir.log
+WPID=
+names=("$NAME") # of every supervisor of this story
+background=()   # pids of helpers
+
+# ---------------------------------------------------------------- time
+
+# slow FAST SLOW: the figure for this host
+slow() { if [ "$SLOW" = 1 ]; then echo "$2"; else echo "$1"; fi; }
+now_ms() { local t=${EPOCHREALTIME/[.,]/}; echo $((t / 1000)); }
+
+# wait_for SECONDS COMMAND...: tries until it succeeds; in the slow guest up to 4 times as long.
+wait_for() {
+    local until=$(($(now_ms) + $1 * 1000 * $(slow 1 4)))
+    shift
+    until "$@"; do
+        [ "$(now_ms)" -lt "$until" ] || return 1
+        sleep 0.05
+    done
+}
+
+# ---------------------------------------------------------------- checks
+
+# is GOT WANTED NAME
+is() { if [ "$1" = "$2" ]; then ok "$3"; else not_ok "$3" "got '$1', wanted '$2'"; fi; }
+# like GOT GLOB NAME
+# shellcheck disable=SC2053
+like() { if [[ $1 == $2 ]]; then ok "$3"; else not_ok "$3" "got '$1', wanted '$2'"; fi; }
+# within GOT LOW HIGH NAME: whole numbers
+within() {
+    if [[ $1 =~ ^-?[0-9]+$ ]] && [ "$1" -ge "$2" ] && [ "$1" -le "$3" ]; then ok "$4"
+    else not_ok "$4" "got '$1', wanted $2 to $3"; fi
+}
+# check NAME COMMAND...
+check() {
+    local what=$1
+    shift
+    if "$@"; then ok "$what"; else not_ok "$what" "failed: $*"; fi
+}
+# soon SECONDS NAME COMMAND...: it comes true in time
+soon() {
+    local limit=$1 what=$2
+    shift 2
+    if wait_for "$limit" "$@"; then ok "$what"; else not_ok "$what" "not within $limit s: $*"; fi
+}
+# says FILE PATTERN NAME: a line matches the extended regular expression
+says() {
+    if grep -qE -- "$2" "$1"; then ok "$3"; else not_ok "$3" "no line of ${1##*/} matches '$2'; it ends: $(tail -n 2 "$1" | tr '\n' '|')"; fi
+}
+says_not() { # FILE PATTERN NAME
+    if grep -qE -- "$2" "$1"; then not_ok "$3" "$(grep -E -m 1 -- "$2" "$1")"; else ok "$3"; fi
+}
+in_log() { grep -qE -- "$1" "$LOG"; }
+in_file() { grep -qE -- "$2" "$1" 2>/dev/null; }
+gone() { [ ! -e "/proc/$1" ]; }
+alive() { [ -e "/proc/$1" ] && [ "$(awk '/^State:/ { print $2 }' "/proc/$1/status" 2>/dev/null)" != Z ]; }
+status_of() { awk -v key="$2:" '$1 == key { print $2 }' "/proc/$1/status" 2>/dev/null; }
+# comm may hold blanks: count from behind it. start_of PID: its start time in ticks.
+start_of() { local s; s=$(cat "/proc/$1/stat" 2>/dev/null) && s=${s##*) } && awk '{ print $20 }' <<<"$s"; }
+
+# ---------------------------------------------------------------- ports
+
+# A port nobody listens on, below the range the kernel hands out itself.
+free_port() {
+    local port hex
+    for _ in {1..50}; do
+        port=$((20000 + RANDOM % 10000))
+        printf -v hex ':%04X 0' "$port"
+        if ! cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | grep -q "$hex"; then
+            echo "$port"
+            return
+        fi
+    done
+}
+
+# http PORT PATH: the status code, in bash alone (starting curl is what a slow host cannot do ten times a second)
+http() {
+    local line=
+    { exec 9<>"/dev/tcp/127.0.0.1/$1"; } 2>/dev/null || return 1
+    printf 'GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n' "$2" >&9
+    IFS= read -r -t 5 line <&9
+    exec 9>&-
+    line=${line#* }
+    echo "${line%% *}"
+}
+healthy() { [ "$(http "$1" /health)" = 200 ]; }
+
+# Asks the server's /health all the time, in the background, until health_end.
+health_begin() { # PORT
+    : >"$T/health"
+    touch "$T/health-on"
+    (
+        while [ -e "$T/health-on" ]; do
+            if healthy "$1"; then echo ok; else echo failed; fi
+            sleep 0.1
+        done >>"$T/health"
+    ) &
+    health_pid=$!
+    background+=("$health_pid")
+}
+health_end() { # NAME
+    rm -f "$T/health-on"
+    wait "$health_pid" 2>/dev/null
+    local good bad
+    good=$(grep -c '^ok' "$T/health") bad=$(grep -c '^failed' "$T/health")
+    note "$1: $good of $((good + bad)) answered"
+    if [ "$good" -gt 0 ] && [ "$bad" -eq 0 ]; then ok "$1"; else not_ok "$1" "$bad of $((good + bad)) not answered"; fi
+}
+
+# ---------------------------------------------------------------- weir
+
+# config <<EOF: the config's units; the supervisor's section is put before them. $2...: further supervisor lines.
+config() {
+    {
+        printf '[supervisor]\nname = %s\nstate_dir = %s\nrun_dir = %s\n' "$NAME" "$T/state" "$RUN"
+        printf '%s\n' "$@"
+        cat
+    } >"$C"
+}
+
+weir() { "$WEIR" "$@"; }
+weir_up() { weir status -c "$C" --json >/dev/null 2>&1; }
+
+# Starts weir in the background and returns when it answers, or has ended.
+weir_run() {
+    printf -- '--- weir run\n' >>"$LOG"
+    "$WEIR" run "$C" >>"$LOG" 2>&1 &
+    WPID=$!
+    up_or_over() { ! alive "$WPID" || weir_up; }
+    wait_for 15 up_or_over
+    alive "$WPID"
+}
+
+# weir_wait SECONDS: waits for weir's own end; its exit status in $weir_status
+weir_wait() {
+    weir_status=
+    wait_for "$1" not_alive "$WPID" || return 1
+    wait "$WPID"
+    weir_status=$?
+    WPID=
+}
+not_alive() { ! alive "$1"; }
+
+# For a config whose weir ends by itself: its exit status in $weir_status, "" when it did not end in time.
+weir_run_to_end() { # SECONDS
+    printf -- '--- weir run\n' >>"$LOG"
+    "$WEIR" run "$C" >>"$LOG" 2>&1 &
+    WPID=$!
+    weir_wait "$1"
+}
+
+weir_stop() { # [WANTED EXIT STATUS]
+    weir stop -c "$C" >"$T/stop.out" 2>&1
+    is "$?" 0 "weir stop succeeds"
+    if weir_wait 30; then is "$weir_status" "${1:-0}" "weir ends with status ${1:-0}"; else not_ok "weir ends" "still there"; fi
+}
+
+weir_kill() {
+    kill -KILL "$WPID"
+    wait "$WPID" 2>/dev/null
+    WPID=
+}
+
+status() { weir status -c "$C" --json 2>/dev/null; }
+# unit NAME JQ: a value of the unit's status
+unit() { status | jq -r ".units[] | select(.name == \"$1\") | $2"; }
+pid_of() { unit "$1" .pid; }
+state_is() { [ "$(unit "$1" .state)" = "$2" ]; }
+unit_ready() { state_is "$1" ready; }
+reaches() { [ "$(unit "$1" "$2")" -ge "$3" ] 2>/dev/null; }
+sql() { sqlite3 -cmd '.timeout 3000' -readonly "$DB" "$1" 2>&1; }
+sql_is() { [ "$(sql "$1")" = "$2" ]; }
+sql_some() { [ "$(sql "$1")" -ge 1 ] 2>/dev/null; }
+# unit numbers of the last run
+unit_number() { sql "select unit from units where run = (select max(run) from units) and name = '$1'"; }
+
+# ---------------------------------------------------------------- the kernel's side
+
+unified() { ! grep -qE '^[0-9]+:[^:]*memory' /proc/self/cgroup; }
+# cgroup_of PID CONTROLLER: its cgroup's folder in that controller's hierarchy ("" = cgroup2)
+cgroup_of() {
+    local path mount
+    if unified || [ -z "$2" ]; then
+        path=$(sed -n 's/^0:://p' "/proc/$1/cgroup")
+        mount=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
+    else
+        path=$(sed -nE "s/^[0-9]+:([^:]*,)?$2(,[^:]*)?:(.*)/\3/p" "/proc/$1/cgroup")
+        mount=$(awk -v c="$2" '$3 == "cgroup" && ("," $4 ",") ~ ("," c ",") { print $2; exit }' /proc/mounts)
+    fi
+    echo "$mount$path"
+}
+limit_of() { # PID memory|pids|cpu
+    case $2 in
+    memory) cat "$(cgroup_of "$1" memory)/$(unified && echo memory.max || echo memory.limit_in_bytes)" ;;
+    pids) cat "$(cgroup_of "$1" pids)/pids.max" ;;
+    cpu) if unified; then cut -d' ' -f1 "$(cgroup_of "$1" cpu)/cpu.max"; else cat "$(cgroup_of "$1" cpu)/cpu.cfs_quota_us"; fi ;;
+    esac
+}
+
+# ---------------------------------------------------------------- what is left
+
+cgroups_left() { for n in "${names[@]}"; do find /sys/fs/cgroup -depth -type d -path "*/weir-$n*" 2>/dev/null; done; }
+processes_left() {
+    local f pid
+    for f in $(env -u WEIR_LIVE grep -lsxzE "WEIR_LIVE=$NAME" /proc/[0-9]*/environ); do
+        pid=${f#/proc/}
+        pid=${pid%/environ}
+        [ "$pid" = $$ ] || alive "$pid" && echo "$pid $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
+    done
+}
+files_left() { find "$RUN"* ! -type d 2>/dev/null; find "$RUN"* -maxdepth 0 -type d 2>/dev/null; }
+none_of() { [ -z "$("$1")" ]; }
+nothing_left() {
+    local what
+    for what in processes cgroups files; do
+        # PID 1 may reap an orphan late
+        if wait_for 3 none_of "${what}_left"; then ok "no ${what} left"
+        else not_ok "no ${what} left" "$("${what}_left" | tr '\n' ';')"; fi
+    done
+}
+
+# Every run of this story, fed to the engine again, gives the decisions it gave.
+replay_agrees() {
+    local run out status
+    if [ "${WEIR_LIVE_NO_REPLAY:-0}" = 1 ]; then
+        skip "recorded runs replay to the same decisions" "asked for"
+        return
+    fi
+    for run in $(sql 'select id from runs order by id'); do
+        out=$(weir replay "$run" -c "$C" 2>&1)
+        status=$?
+        if [ "$status" -ne 0 ]; then
+            not_ok "recorded runs replay to the same decisions" "run $run: status $status: $(tail -n 4 <<<"$out" | tr '\n' '|')"
+            return
+        fi
+    done
+    if [ -z "$run" ]; then not_ok "recorded runs replay to the same decisions" "no run on record"; return; fi
+    ok "recorded runs replay to the same decisions"
+}
+
+cleanup() {
+    local pid dir
+    rm -f "$T/health-on"
+    for pid in ${WPID:+"$WPID"} ${background[@]+"${background[@]}"}; do
+        kill -CONT "$pid" 2>/dev/null
+        kill -KILL "$pid" 2>/dev/null
+    done
+    # whatever lives in the cgroups of this story's own weir was started by it
+    for dir in $(cgroups_left); do
+        [ -e "$dir/cgroup.kill" ] && echo 1 >"$dir/cgroup.kill" 2>/dev/null
+    done
+    for pid in $(processes_left | cut -d' ' -f1); do kill -KILL "$pid" 2>/dev/null; done
+    if [ -n "$(cgroups_left)" ]; then
+        sleep 0.3
+        cgroups_left | while read -r dir; do rmdir "$dir" 2>/dev/null; done
+    fi
+    wait 2>/dev/null
+    if [ "$failed" -gt 0 ] && [ -n "${RESULTS:-}" ]; then
+        mkdir -p "$RESULTS/$story" && cp -r "$LOG" "$C" "$T/state" "$RESULTS/$story/" 2>/dev/null
+    fi
+    if [ "${WEIR_LIVE_KEEP:-0}" = 1 ]; then note "kept: $T"; else rm -rf "$T"; fi
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM HUP
+
+finish() {
+    if [ "$failed" -gt 0 ]; then
+        note "weir's log ends:"
+        tail -n "${WEIR_LIVE_LOG_LINES:-25}" "$LOG" 2>/dev/null | sed 's/^/#   /'
+    fi
+    echo "$passed passed, $failed failed, $skipped skipped"
+    [ "$failed" -eq 0 ]
+    exit
+}
+
+# ---------------------------------------------------------------- the pair of server and worker
+
+# The worker's command as the server starts it: $1 is what stands in $T/bin/uv (bash; ends in exec docs-worker "$@").
+worker_is() {
+    rm -f "$T/bin/uv"
+    printf '#!/bin/bash\n%s\n' "$1" >"$T/bin/uv"
+    chmod 755 "$T/bin/uv"
+}
+plain_worker() { ln -sf "$WORKLOADS/docs-worker" "$T/bin/uv"; }
+server_exec() { # PORT [OPTION...]
+    local port=$1
+    shift
+    echo "docs-server --port $port --generate 5000 --loop --data-dir $T/data --ready-after 0 $*"
+}
+# a search that the worker itself has to answer
+search_answers() { # PORT
+    curl -fsS -m 10 -H 'content-type: application/json' -d '{"jsonrpc":"2.0","id":1,"method":"getStats"}' "http://127.0.0.1:$1/rpc" 2>/dev/null | grep -q '"result"'
+}
