@@ -4,11 +4,13 @@
  * units owe each other.
  *
  * Settling happens in phases over all units; no phase's outcome depends on the order of units, because what a
- * phase changes is read only by later phases: 1 respawn    a server that did not start its wrapped unit anew
- * is restarted 2 dependents a wrapped unit whose server is gone (or is another life) is stopped 3 start
- * services whose `after` units are all ready       (or, once the end has begun:) stop       services nobody
- * running needs any more, wrapped units once their server is down 4 end        all down: EXIT. All services
- * ended by themselves: the end begins.
+ * phase changes is read only by later phases:
+ *   1 respawn     a server that did not start its wrapped unit anew is restarted
+ *   2 dependents  a wrapped unit whose server is gone (or is another life) is stopped
+ *   3 start       services whose `after` units are all ready
+ *     (or, once the end has begun:)
+ *     stop        services nobody running needs any more, wrapped units once their server is down
+ *   4 end         all down: EXIT. All services ended by themselves: the end begins.
  *
  * Timers fire on DEADLINE events only: whatever happened before the deadline and was delivered before it
  * counts first. An early or superfluous DEADLINE does nothing. A sample costs O(1); every other event

@@ -12,10 +12,10 @@
  *   failed                  START  (a)     note             START  (a)     note       note
  *
  *   (a) failures and budget forgotten, restarting for memory allowed again. A wrapped unit is not started by
- *       weir: it may be started again, and its server has respawn_wait to do so before it is restarted
- * itself. (b) note when that is so already. A wrapped unit's waiting and further arrivals are refused until
- * start. (c) note when it is so already, or the host cannot. A note (amount[0] = the state) says that nothing
- * was done.
+ *       weir: it may be started again, and its server has respawn_wait to do so before it is restarted itself.
+ *   (b) note when that is so already. A wrapped unit's waiting and further arrivals are refused until start.
+ *   (c) note when it is so already, or the host cannot.
+ *   A note (amount[0] = the state) says that nothing was done.
  */
 #include "state.h"
 

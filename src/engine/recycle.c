@@ -3,18 +3,19 @@
  * What restarting for memory costs, and when to give it up.
  *
  * A planned recycle uses no failure budget, so it has bounds of its own:
- *   cost      time from RESTART to READY again, as a share of the last recycle_window_us (or of the time
- *             since the first start, at least COST_WINDOW_MIN_US). More than recycle_cost and at least
- * COST_RECYCLES_MIN: told once and given up, until the share is below half of it. baseline  the first sample
- * within BASELINE_WAIT_US of readiness is at the restart level already: a restart cannot help. Told once per
- * life and given up, until memory falls below release. An operator's start or restart and a new policy allow
- * it again. While given up, throttling goes on and the kernel's limit stands.
+ *   cost      time from RESTART to READY again, as a share of the last recycle_window_us (or of the time since
+ *             the first start, at least COST_WINDOW_MIN_US). More than recycle_cost and at least
+ *             COST_RECYCLES_MIN: told once and given up, until the share is below half of it.
+ *   baseline  the first sample within BASELINE_WAIT_US of readiness is at the restart level already: a restart
+ *             cannot help. Told once per life and given up, until memory falls below release.
+ *
+ * An operator's start or restart and a new policy allow it again. While given up, throttling goes on and the
+ * kernel's limit stands.
  */
 #include "state.h"
 
-#define COST_WINDOW_MIN_US                                                                                   \
-    (60 * USEC_PER_SEC)                      /* chosen: three recycles right after the start are no trend    \
-                                              */
+/* chosen: three recycles right after the start are no trend */
+#define COST_WINDOW_MIN_US   (60 * USEC_PER_SEC)
 #define COST_RECYCLES_MIN 3                  /* chosen: as above */
 #define BASELINE_WAIT_US  (2 * USEC_PER_SEC) /* chosen: two base intervals; later it is growth */
 

@@ -3,14 +3,15 @@
  * How a life begins and what follows its end: START and ADMIT, readiness, failures, back-off, budget.
  *
  *   end of a life                      service unit                  wrapped unit
- *   ---------------------------------  ---------------------------- -----------------------------------------
+ *   ---------------------------------  ----------------------------  ------------------------------------------
  *   asked to stay down, shutdown       STOPPED                       STOPPED
- *   restart (planned, operator)        START at once                 STOPPED, its server's turn (respawn
- * wait) ended cleanly                      STOPPED (always: as failure)  STOPPED failed, never ready in this
- * run    FAIL never-ready              as below failed, restart = no               FAIL FAIL failure that
- * reaches the budget    FAIL budget-spent             FAIL budget-spent, arrivals refused failed, first in a
- * row             START at once                 STOPPED, arrivals admitted at once failed, n-th in a row
- * BACKOFF min * 2^(n-2)         BACKOFF, arrivals wait for its end
+ *   restart (planned, operator)        START at once                 STOPPED, its server's turn (respawn wait)
+ *   ended cleanly                      STOPPED (always: as failure)  STOPPED
+ *   failed, never ready in this run    FAIL never-ready              as below
+ *   failed, restart = no               FAIL                          FAIL
+ *   failure that reaches the budget    FAIL budget-spent             FAIL budget-spent, arrivals refused
+ *   failed, first in a row             START at once                 STOPPED, arrivals admitted at once
+ *   failed, n-th in a row              BACKOFF min * 2^(n-2)         BACKOFF, arrivals wait for its end
  *
  * A failure budget of 5 means: the fifth failure within the window is the last. "In a row" ends when a life
  * was ready for healthy_us. The jitter comes from the seed, the unit's name and the attempt, so that a replay

@@ -2,11 +2,12 @@
 /*
  * Holding a unit back, and letting it go.
  *
- *            level, eta or pressure                used < release and the limit is not near: released
- *   idle ------------------------------> throttled ------------------------------------------------->
- * cool-down ^    THROTTLE cpu, memory.high or      |      throttle_max over: time-bound, or RESTART no-help |
- *    |              freeze pulses           +--------------------------------------------------------------+
- *    +------ throttle_max later, and after a plateau only when used grew by another PLATEAU_PERMYRIAD -----+
+ *             level, eta or pressure                used < release and the limit is not near: released
+ *   idle ----------------------------------> throttled --------------------------------------------------> idle
+ *    ^          THROTTLE: cpu, and memory.high or |
+ *    |          freeze pulses                     | throttle_max over: time-bound, or RESTART no-help
+ *    |                                            v
+ *    +--- throttle_max later, and after a plateau only when used grew by another PLATEAU_PERMYRIAD -- cool-down
  *
  * memory.high is set midway between memory.current and the critical level. Below memory.current the kernel
  * would reclaim in the writer and charge the penalty at once; at the critical level it would come too late:

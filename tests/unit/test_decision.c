@@ -332,7 +332,7 @@ static const struct sentence {
       .threshold = 10000000},
      "kill every process of server: it did not stop in time: after 10s, limit 10s"},
     {{.unit = 0, .kind = DECISION_KILL, .reason = REASON_LEFT_BEHIND},
-     "kill every process of server: processes were left after its main process ended"},
+     "kill every process of server: nothing of it may outlive its main process"},
     {{.unit = 0, .kind = DECISION_CLEAN, .reason = REASON_POPULATED_0},
      "remove the cgroup of server: no process is left in it"},
     {{.unit = 0,

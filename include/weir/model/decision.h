@@ -69,7 +69,7 @@ enum decision_class { DECISION_CLASS_INTERVENTION, DECISION_CLASS_STEP, DECISION
     X(SPAWN_FAILED, "spawn-failed", "its command could not be started")                                      \
     X(READY_TIMEOUT, "ready-timeout", "it was not ready in time")                                            \
     X(STOP_TIMEOUT, "stop-timeout", "it did not stop in time")                                               \
-    X(LEFT_BEHIND, "left-behind", "processes were left after its main process ended")                        \
+    X(LEFT_BEHIND, "left-behind", "nothing of it may outlive its main process")                        \
     X(FAILURE, "failure", "it failed and may be tried again")                                                \
     X(BUDGET_SPENT, "budget-spent", "it failed too often")                                                   \
     X(NEVER_READY, "never-ready", "its first start failed")                                                  \
