@@ -7,18 +7,20 @@
  * A trace has one directive or event a line; '#' begins a comment line. Directives:
  *     unit NAME [key=value ...]          policy of a unit: the fields of struct unit_policy and ladder_policy
  *                                        without their unit suffix: memory_max=256M ready_timeout=2s
- * notify=60% kind=wrapped mode=observe restart=always has_ready=yes after=a,b
- *                                        abilities=high,cpu,freeze,kill,notify,pressure,max or none
+ *                                        notify=60% kind=wrapped mode=observe restart=always has_ready=yes
+ *                                        after=a,b abilities=high,cpu,freeze,kill,notify,pressure,max or none
  *     policy NAME key=value ...          the same for a unit that exists; follow it with a policy event
  *     supervisor key=value ...           interval, fast_interval, seed
  *     manual                             the trace answers decisions itself
- *     host NAME key=value ...            manners: ready=, term=, kill=, exit_after= (times or "never"),
- * code=, signal=, oom=, spawn_error=, outcome_error=, life=BASE+RATE, of=SERVER, respawns=yes set NAME
- * field=value ...           what the next samples say ("field=-": reading missing) ramp NAME field FROM..TO
- * TIME [every STEP] hold NAME TIME [every STEP]        samples; without STEP as often as the engine asks at
- * TIME | wait TIME                lets time pass to, or by view NAME                          prints
- * engine_unit_view Anything else is an event in the language of event_parse(); "." as its time is the
- * present.
+ *     host NAME key=value ...            manners: ready=, term=, kill=, exit_after= (times or "never"), code=,
+ *                                        signal=, oom=, spawn_error=, outcome_error=, life=BASE+RATE, of=SERVER,
+ *                                        respawns=yes
+ *     set NAME field=value ...           what the next samples say ("field=-": reading missing)
+ *     ramp NAME field FROM..TO TIME [every STEP]
+ *     hold NAME TIME [every STEP]        samples; without STEP as often as the engine asks
+ *     at TIME | wait TIME                lets time pass to, or by
+ *     view NAME                          prints engine_unit_view
+ * Anything else is an event in the language of event_parse(); "." as its time is the present.
  */
 #include <errno.h>
 #include <inttypes.h>
