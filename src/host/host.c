@@ -321,5 +321,7 @@ int host_open(const struct host_info *info, const char *name, const char *base, 
 
 const char *host_base(const struct host *host)
 {
+    if (host->ops != &real_ops)
+        return "";
     return ((const struct subtree *)host)->tree[TREE_UNIFIED].base;
 }

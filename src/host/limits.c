@@ -113,9 +113,12 @@ static void value_text(char *text, uint64_t value, const char *none)
         (void)snprintf(text, LIMIT_TEXT_MAX, "%" PRIu64, value);
 }
 
-static uint64_t plus_saturated(uint64_t a, uint64_t b)
+/* v1 limits memory and swap together. With both limits equal a hit is counted nowhere (measured on 6.18: neither
+ * failcnt moves), so "no swap" leaves one page above. */
+static uint64_t v1_sum(const struct host_limits *l)
 {
-    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+    uint64_t swap = l->memory_swap_max_bytes ? l->memory_swap_max_bytes : (uint64_t)getpagesize();
+    return l->memory_max_bytes > UINT64_MAX - swap ? UINT64_MAX : l->memory_max_bytes + swap;
 }
 
 static void limit_text(const struct host_limits *l, enum limit_key key, bool v1, char *text)
@@ -127,10 +130,8 @@ static void limit_text(const struct host_limits *l, enum limit_key key, bool v1,
     case LIMIT_MEMORY_MAX:
         value_text(text, l->memory_max_bytes, none);
         break;
-    case LIMIT_SWAP_MAX: /* v1 limits the sum of both */
-        value_text(text, !v1 || !is_set(l, key) ? l->memory_swap_max_bytes
-                                                : plus_saturated(l->memory_max_bytes, l->memory_swap_max_bytes),
-                   none);
+    case LIMIT_SWAP_MAX:
+        value_text(text, v1 && is_set(l, key) ? v1_sum(l) : l->memory_swap_max_bytes, none);
         break;
     case LIMIT_MEMORY_HIGH:
         value_text(text, l->memory_high_bytes, none);
@@ -275,9 +276,33 @@ static int refuse(const struct unit *u, enum limit_key key, const char *hint, st
                    why, hint);
 }
 
+/* What a throttle changes is remembered, so that it writes (and on older kernels forks) only for a change. */
+static char *written_of(struct unit *u, enum limit_key key)
+{
+    return key == LIMIT_CPU_MAX ? u->written[0] : key == LIMIT_MEMORY_HIGH ? u->written[1] : NULL;
+}
+
+static int write_remembering(struct unit *u, const struct host_limits *l, enum limit_key key, bool fresh)
+{
+    char *written = written_of(u, key);
+    int r = write_limit(u, l, key, fresh);
+    if (written && r == 0)
+        limit_text(l, key, false, written);
+    else if (written)
+        written[0] = '\0';
+    return r;
+}
+
+static bool is_in_force(struct unit *u, const struct host_limits *l, enum limit_key key)
+{
+    char text[LIMIT_TEXT_MAX];
+    limit_text(l, key, false, text);
+    return strcmp(text, written_of(u, key)) == 0;
+}
+
 static int set_one(struct unit *u, const struct host_limits *l, enum limit_key key, bool fresh, struct err *reterr)
 {
-    int r = write_limit(u, l, key, fresh);
+    int r = write_remembering(u, l, key, fresh);
     if (r == 0 || (is_missing(r) && !is_set(l, key)))
         return 0;
     if (is_missing(r))
@@ -363,6 +388,9 @@ int limits_apply(struct unit *u, const struct host_limits *limits, bool fresh, b
         return r;
     u->limits = *limits;
     u->limits_known = true;
+    for (unsigned key = 0; fresh && key < LIMIT_COUNT; key++)
+        if (written_of(u, (enum limit_key)key))
+            limit_text(&l, (enum limit_key)key, false, written_of(u, (enum limit_key)key));
     if (ret_missing)
         *ret_missing = missing;
     return 0;
@@ -377,8 +405,9 @@ int limits_throttle(struct unit *u, uint32_t *ret_applied, struct err *reterr)
     uint32_t applied = 0;
     int failed = 0;
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        int r = write_limit(u, &l, keys[i], false);
-        if (r == 0)
+        bool already = is_in_force(u, &l, keys[i]);
+        int r = already ? 0 : write_remembering(u, &l, keys[i], false);
+        if (r == 0 && (!already || (wanted & rows[keys[i]].feature)))
             applied |= rows[keys[i]].feature;
         else if (!is_missing(r) && failed == 0)
             failed = err_errno(reterr, r, "throttle: %s", rows[keys[i]].key);

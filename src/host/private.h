@@ -56,6 +56,7 @@ struct unit {
     bool limits_known;         /* false: adopted, limits not yet set by this run */
     uint32_t throttle_cpu_permyriad; /* 0 = none */
     uint64_t throttle_high_bytes;    /* UINT64_MAX = none */
+    char written[2][64];             /* cpu and memory.high as last written by us; "" = not known */
     bool was_killed; /* cgroup.kill was used: see spawn_into_unit */
     pid_t helper; /* writes memory.high for us where that blocks; 0 = none */
     char name[HOST_NAME_MAX_BYTES];

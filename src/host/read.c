@@ -26,6 +26,7 @@ enum shape {
     SHAPE_VALUE,
     SHAPE_FLAT,
     SHAPE_FLAT_NSEC, /* values are nanoseconds: kept as microseconds */
+    SHAPE_ADD,       /* a value added to what an earlier row read */
     SHAPE_PRESSURE,  /* field = some, field + 1 = full */
 };
 
@@ -87,6 +88,8 @@ static const struct reading hybrid_readings[] = {
     VALUE(TREE_MEMORY, "memory.memsw.usage_in_bytes", SAMPLE_MEMORY_SWAP),
     FLAT(TREE_MEMORY, "memory.stat", v1_memory_stat_keys),
     VALUE(TREE_MEMORY, "memory.failcnt", SAMPLE_EVENTS_MAX),
+    /* a charge that hits memory-and-swap first never reaches the other counter (mm/memcontrol.c, try_charge) */
+    {"memory.memsw.failcnt", TREE_MEMORY, SHAPE_ADD, SAMPLE_EVENTS_MAX, NULL, 0},
     FLAT(TREE_MEMORY, "memory.oom_control", oom_control_keys),
     PRESSURE("memory.pressure", SAMPLE_MEMORY_SOME),
     PRESSURE("cpu.pressure", SAMPLE_CPU_SOME),
@@ -152,6 +155,10 @@ static void take(const char *text, const struct reading *row, struct sample *s)
     case SHAPE_VALUE:
         if (kernel_parse_value(text, &value) == 0)
             sample_set(s, row->field, value);
+        break;
+    case SHAPE_ADD:
+        if (sample_has(s, row->field) && kernel_parse_value(text, &value) == 0)
+            s->value[row->field] += value;
         break;
     case SHAPE_FLAT:
         (void)kernel_parse_flat(text, row->keys, row->key_count, s);
