@@ -15,21 +15,22 @@
 
 struct source {
     const char *table;
-    const char *columns; /* after id, t_us */
+    const char *time;    /* a gap stands at its end, where it becomes known */
+    const char *columns; /* after id, time and order */
     const char *order;   /* orders rows of one time: the event seq they belong to */
 };
 
 static const struct source sources[CURSOR_SOURCE_COUNT] = {
-    [CURSOR_SAMPLES] = {"samples", ", unit, generation, cause, late_us, missed_ticks, read_us",
+    [CURSOR_SAMPLES] = {"samples", "t_us", ", unit, generation, cause, late_us, missed_ticks, read_us",
                         "id & 0x3fffffffff"},
-    [CURSOR_EVENTS] = {"events", ", unit, generation, kind, text", "id & 0x3fffffffff"},
+    [CURSOR_EVENTS] = {"events", "t_us", ", unit, generation, kind, text", "id & 0x3fffffffff"},
     [CURSOR_DECISIONS] =
-        {"decisions",
+        {"decisions", "t_us",
          ", unit, generation, event_seq, cause_id, kind, reason, metric, observed, threshold,"
          " held_us, amount0, amount1, rejected, observe, rule",
          "event_seq"},
-    [CURSOR_MARKS] = {"marks", ", unit, text", "0x3fffffffff"},
-    [CURSOR_GAPS] = {"gaps", ", NULL, text, until_us, samples", "0x3fffffffff"},
+    [CURSOR_MARKS] = {"marks", "t_us", ", unit, text", "0x3fffffffff"},
+    [CURSOR_GAPS] = {"gaps", "until_us", ", NULL, text, t_us, samples", "0x3fffffffff"},
 };
 
 /* Column numbers of a cursor's statement. */
@@ -85,8 +86,9 @@ static int seek_time(struct store_reader *r, enum cursor_source source, uint64_t
 static char *where_clause(enum cursor_source source, const struct cursor_range *range)
 {
     sqlite3_str *s = sqlite3_str_new(NULL);
-    sqlite3_str_appendf(s, " FROM %s WHERE id >= ?1 AND id <= ?2 AND t_us >= %lld AND t_us <= %lld",
-                        sources[source].table, (long long)range->from_us, (long long)range->to_us);
+    sqlite3_str_appendf(s, " FROM %s WHERE id >= ?1 AND id <= ?2 AND %s >= %lld AND %s <= %lld",
+                        sources[source].table, sources[source].time, (long long)range->from_us,
+                        sources[source].time, (long long)range->to_us);
     if (range->has_unit && source != CURSOR_GAPS)
         sqlite3_str_appendf(s, " AND unit = %u", range->unit);
     if (range->ticks_only && source == CURSOR_SAMPLES)
@@ -113,8 +115,8 @@ static int seek_limit(struct store_reader *r, const char *where, uint64_t limit,
 
 static int prepare_rows(struct store_reader *r, struct cursor *c, const char *where, int64_t from, int64_t to)
 {
-    char *sql = sqlite3_mprintf("SELECT id, t_us, %s%s%s%s ORDER BY id", sources[c->source].order,
-                                sources[c->source].columns,
+    char *sql = sqlite3_mprintf("SELECT id, %s, %s%s%s%s ORDER BY id", sources[c->source].time,
+                                sources[c->source].order, sources[c->source].columns,
                                 c->source == CURSOR_SAMPLES ? r->sample_columns : "", where);
     if (!sql)
         return -ENOMEM;
@@ -266,6 +268,7 @@ int cursor_row(struct store_reader *r, const struct cursor *c, struct store_row 
     uint64_t seq = schema_key_seq(sqlite3_column_int64(stmt, COLUMN_ID));
     *ret = (struct store_row){
         .run = r->run,
+        .t_us = c->t_us,
         .wall_us = reader_wall(r, c->t_us),
         .unit = unit < r->name_count ? r->names[unit] : "",
         .unit_names = (const char *const *)r->names,
@@ -287,7 +290,7 @@ int cursor_row(struct store_reader *r, const struct cursor *c, struct store_row 
         fill_decision(stmt, &ret->decision);
         return 0;
     case CURSOR_GAPS:
-        ret->gap_us = u64(stmt, COLUMN_REST + 1) - c->t_us;
+        ret->gap_us = c->t_us - u64(stmt, COLUMN_REST + 1);
         ret->gap_count = u64(stmt, COLUMN_REST + 2);
         snprintf(ret->text, sizeof(ret->text), "%s", text(stmt, COLUMN_REST));
         return 0;

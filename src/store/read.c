@@ -63,13 +63,15 @@ static int job_open_run(struct job *j, uint64_t run, struct merge *m)
         return e == -ENOENT ? 0 : e;
     if (!reader_times(j->r, f->since_wall_us, f->until_wall_us, &range.from_us, &range.to_us))
         return 0;
+    if (range.from_us < f->since_us)
+        range.from_us = f->since_us;
     if (f->unit) {
         range.has_unit = true;
         range.unit = reader_unit(j->r, f->unit);
         if (range.unit == UNIT_NONE)
             return 0;
     }
-    for (size_t s = 0; s < CURSOR_SOURCE_COUNT; s++) {
+    for (int s = 0; s < CURSOR_SOURCE_COUNT; s++) {
         if (!(j->sources >> s & 1))
             continue;
         e = cursor_open(j->r, s, &range, &m->cursor[m->count]);

@@ -142,7 +142,7 @@ static char *sample_columns(sqlite3 *db)
 {
     char column[SCHEMA_COLUMN_MAX];
     sqlite3_str *s = sqlite3_str_new(NULL);
-    for (size_t f = 0; f < SAMPLE_FIELD_COUNT; f++) {
+    for (int f = 0; f < SAMPLE_FIELD_COUNT; f++) {
         schema_column(f, column);
         sqlite3_str_appendf(s, ", %s", file_has_column(db, column) ? column : "NULL");
     }

@@ -143,7 +143,7 @@ static const char *const rollup_suffixes[] = {"_min", "_avg", "_max", "_last"};
 static int add_columns(sqlite3 *db)
 {
     char column[SCHEMA_COLUMN_MAX];
-    for (size_t f = 0; f < SAMPLE_FIELD_COUNT; f++) {
+    for (int f = 0; f < SAMPLE_FIELD_COUNT; f++) {
         int rc = add_column(db, "samples", schema_column(f, column), "");
         if (rc)
             return rc;
@@ -233,10 +233,10 @@ char *schema_insert_sample_sql(void)
     sqlite3_str *s = sqlite3_str_new(NULL);
     sqlite3_str_appendall(s, "INSERT OR REPLACE INTO samples (id, t_us, unit, generation, cause, late_us,"
                              " missed_ticks, read_us");
-    for (size_t f = 0; f < SAMPLE_FIELD_COUNT; f++)
+    for (int f = 0; f < SAMPLE_FIELD_COUNT; f++)
         sqlite3_str_appendf(s, ", %s", schema_column(f, column));
     sqlite3_str_appendall(s, ") VALUES (?, ?, ?, ?, ?, ?, ?, ?");
-    for (size_t f = 0; f < SAMPLE_FIELD_COUNT; f++)
+    for (int f = 0; f < SAMPLE_FIELD_COUNT; f++)
         sqlite3_str_appendall(s, ", ?");
     sqlite3_str_appendall(s, ")");
     return sqlite3_str_finish(s);

@@ -207,7 +207,7 @@ static int store_rollup(struct writer *w, uint16_t unit, size_t length)
     struct rollup_bucket *bucket = &w->rollup[unit].bucket[length];
     if (!bucket->changed)
         return SQLITE_OK;
-    struct binder b = begin(w, WRITER_ROLLUP_10S + length);
+    struct binder b = begin(w, length ? WRITER_ROLLUP_1M : WRITER_ROLLUP_10S);
     put(&b, w->run.id);
     put(&b, bucket->start_us);
     put(&b, unit);
@@ -282,7 +282,7 @@ static int insert_sample(struct writer *w, const struct event *e)
     put(&b, s->late_us);
     put(&b, s->missed_ticks);
     put_if(&b, s->t_us != e->t_us, s->t_us);
-    for (size_t f = 0; f < SAMPLE_FIELD_COUNT; f++)
+    for (int f = 0; f < SAMPLE_FIELD_COUNT; f++)
         put_if(&b, sample_has(s, f), s->value[f]);
     int rc = finish(&b);
     if (rc == SQLITE_OK)

@@ -70,7 +70,7 @@ static int insert_loss(struct writer *w, uint64_t now_us)
     }
     if (!gap.count || w->fail_since_us < gap.first_us)
         gap.first_us = w->fail_since_us;
-    if (now_us > gap.last_us)
+    if (!gap.count) /* else it ends with the last sample that was lost */
         gap.last_us = now_us;
     snprintf(text, sizeof(text), "history could not be written for %s (%s); %llu samples lost",
              format_duration(now_us - w->fail_since_us, length), w->fail_text, (unsigned long long)gap.count);

@@ -136,6 +136,7 @@ struct store_filter {
     const char *unit;        /* NULL = all */
     uint64_t since_wall_us;  /* 0 = from the beginning */
     uint64_t until_wall_us;  /* 0 = to the end; inclusive */
+    uint64_t since_us;       /* monotonic, on top of the above: for going on where a read ended, of one run */
     uint64_t limit;          /* 0 = none; the newest so many, told oldest first */
     bool ticks_only;         /* samples: only those of the base interval */
     bool interventions_only; /* decisions: class INTERVENTION */
@@ -143,7 +144,7 @@ struct store_filter {
 
 struct store_row {
     uint64_t run;
-    uint64_t wall_us;
+    uint64_t t_us, wall_us;    /* of a GAP: its end */
     const char *unit;          /* name, "" = the supervisor */
     const char *const *unit_names; /* of this run, for narrate/format */
     size_t unit_count;

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* `weir explain --json`: the same facts, the same rows, the same conclusion. */
+#include "explain.h"
+#include "history.h"
+#include "json.h"
+
+static json_t *rows_json(const struct explain_rows *rows, const struct explain *x)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < rows->count; i++) {
+        struct store_row row = rows->row[i];
+        row.unit_names = x->row.unit_names; /* names live until the next read */
+        row.unit_count = x->row.unit_count;
+        row.unit = x->unit;
+        json_array_append_new(list, cli_json_row(&row));
+    }
+    return list;
+}
+
+static json_t *figure(const struct store_row *row)
+{
+    if (!row)
+        return json_null();
+    return json_pack("{s:o, s:o}", "value", cli_json_u64(row->event.sample.value[SAMPLE_MEMORY_CURRENT]),
+                     "seq", cli_json_u64(row->event.seq));
+}
+
+static void set_stretch(json_t *o, const struct explain_window *w)
+{
+    static const enum sample_field fields[] = {SAMPLE_MEMORY_SOME, SAMPLE_MEMORY_FULL};
+    int64_t growth;
+    uint64_t share;
+    if (!explain_growth(w, &growth))
+        return;
+    json_object_set_new(o, "from_seq", cli_json_u64(w->from->event.seq));
+    json_object_set_new(o, "to_seq", cli_json_u64(w->to->event.seq));
+    json_object_set_new(o, "over_us", cli_json_u64(w->to->t_us - w->from->t_us));
+    json_object_set_new(o, "memory.growth", json_integer(growth));
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        if (history_share(&w->from->event.sample, &w->to->event.sample, fields[i], &share))
+            json_object_set_new(o, sample_field_info(fields[i])->name, json_real((double)share / 100));
+}
+
+static json_t *window_json(const struct explain_window *w, const struct explain *x)
+{
+    json_t *stretch = json_object(), *memory = json_object();
+    set_stretch(stretch, w);
+    json_object_set_new(memory, "first", figure(w->first));
+    json_object_set_new(memory, "last", figure(w->last));
+    json_object_set_new(memory, "lowest", figure(w->lowest));
+    json_object_set_new(memory, "highest", figure(w->highest));
+    return json_pack("{s:o, s:o, s:o}", "memory.current", memory, "stretch", stretch, "samples",
+                     rows_json(&w->samples, x));
+}
+
+void explain_print_json(const struct explain *x, FILE *out)
+{
+    char text[DECISION_TEXT_MAX];
+    struct store_row row = x->row;
+    row.unit = x->unit;
+    json_t *conclusion = json_pack("{s:s, s:s}", "verdict", explain_verdict_name(x->verdict), "text",
+                                   explain_sentence(x, text, sizeof(text)));
+    json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:o}", "decision", cli_json_row(&row), "before",
+                          window_json(&x->before, x), "steps", rows_json(&x->steps, x), "after",
+                          window_json(&x->after, x), "conclusion", conclusion);
+    json_dumpf(o, out, JSON_INDENT(2) | JSON_REAL_PRECISION(8));
+    (void)fputc('\n', out);
+    json_decref(o);
+}
