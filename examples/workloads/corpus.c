@@ -1,7 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * corpus: see corpus.h.
- *
- * SPDX-License-Identifier: MIT
  */
 #include "corpus.h"
 

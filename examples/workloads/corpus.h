@@ -1,9 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * corpus: the documents a server indexes, found in a folder or made up.
  *
  * A document is known by its number. Its text is read or made when it is asked for; only paths are kept.
- *
- * SPDX-License-Identifier: MIT
  */
 #ifndef WORKLOADS_CORPUS_H
 #define WORKLOADS_CORPUS_H

@@ -1,7 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * docdb: see docdb.h.
- *
- * SPDX-License-Identifier: MIT
  */
 #include "docdb.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * docdb: the stand-in worker's durable state, a folder that survives any kind of death.
  *
@@ -13,8 +14,6 @@
  * leaves an unused fragment and nothing else. A line without its newline (disk full) is cut off at the next
  * start. That a document was added exactly once shows as exactly one `add` line. Contents of sections are not
  * kept.
- *
- * SPDX-License-Identifier: MIT
  */
 #ifndef WORKLOADS_DOCDB_H
 #define WORKLOADS_DOCDB_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * docs-server: stands in for a document server that spawns one worker and talks to it over pipes.
  *
@@ -9,8 +10,6 @@
  *
  * The main thread opens things in order, waits for SIGTERM or SIGINT, and closes them in reverse order; link,
  * indexer and rpc do the work on their own threads.
- *
- * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <fcntl.h>

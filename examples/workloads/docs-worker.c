@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * docs-worker: stands in for a Python embedding worker that grows.
  *
@@ -7,8 +8,6 @@
  * in PATH under the name `uv`: everything up to the script is skipped, options behind it that are not known
  * here too, and what is special to the demo comes from the environment. Requests are answered one after the
  * other; it ends on end-of-file after the request it is working on.
- *
- * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <signal.h>

@@ -1,7 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * growth: see growth.h.
- *
- * SPDX-License-Identifier: MIT
  */
 #include "growth.h"
 

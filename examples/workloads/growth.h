@@ -1,11 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * growth: how the stand-in worker uses memory.
  *
  * Two ways, which add up. (a) A recorded trace: a thread of its own advances a player while there is work,
  * that is while the model loads and until idle_us after the last document. (b) A plain leak: so many bytes
  * for each document, never given back. Both begin anew with each process, as a restarted worker does.
- *
- * SPDX-License-Identifier: MIT
  */
 #ifndef WORKLOADS_GROWTH_H
 #define WORKLOADS_GROWTH_H

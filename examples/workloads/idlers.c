@@ -1,7 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * idlers: see idlers.h.
- *
- * SPDX-License-Identifier: MIT
  */
 #include "idlers.h"
 

@@ -1,10 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * idlers: real threads that do nothing but exist.
  *
  * They carry the names seen in the recorded process (`lance-cpu`, `tokio-rt-worker`), sleep on a condition
  * variable and go in reverse order of their coming. One thread at a time may resize.
- *
- * SPDX-License-Identifier: MIT
  */
 #ifndef WORKLOADS_IDLERS_H
 #define WORKLOADS_IDLERS_H

@@ -1,7 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * indexer: see indexer.h.
- *
- * SPDX-License-Identifier: MIT
  */
 #include "indexer.h"
 

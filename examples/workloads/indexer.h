@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * indexer: works through the documents, one at a time, over a link to the worker.
  *
@@ -5,8 +6,6 @@
  * older hashes. When the worker goes away in between, the document goes back to the head of the queue, and
  * the same question keeps it from being added twice. An answered error is tried again up to 10 times, then
  * counted as failed.
- *
- * SPDX-License-Identifier: MIT
  */
 #ifndef WORKLOADS_INDEXER_H
 #define WORKLOADS_INDEXER_H

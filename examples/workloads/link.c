@@ -1,7 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * link: see link.h.
- *
- * SPDX-License-Identifier: MIT
  */
 #include "link.h"
 

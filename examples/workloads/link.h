@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * link: a worker process behind two pipes, and calls to it.
  *
@@ -11,8 +12,6 @@
  *
  * Invariants: at most one worker at a time; the write end of its stdin is closed only under write_lock; a
  * call is in the pending list exactly while its caller waits.
- *
- * SPDX-License-Identifier: MIT
  */
 #ifndef WORKLOADS_LINK_H
 #define WORKLOADS_LINK_H

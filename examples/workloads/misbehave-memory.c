@@ -1,10 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * misbehave, memory: leak, burst, step, bomb.
  *
  * All of it is touched and filled (see resident.h). They say what they do on stdout, a line a second at most.
  * When memory is refused they end with status 1, as a program that checks its allocations would.
- *
- * SPDX-License-Identifier: MIT
  */
 #include <stdio.h>
 #include <string.h>

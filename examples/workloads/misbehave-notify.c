@@ -1,10 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * misbehave, notify: a program that uses systemd's readiness protocol, with nothing but a socket.
  *
  * The protocol: datagrams of KEY=VALUE lines to the AF_UNIX socket named by NOTIFY_SOCKET; a leading '@'
  * stands for the NUL of an abstract address. (sd_notify(3))
- *
- * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <signal.h>

@@ -1,9 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * misbehave, processes: hog, fork, flood, hang, tree, orphan, exit, signal.
  *
  * Every process that is made here ends itself after --for seconds, whether or not its parent lives.
- *
- * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * misbehave: one way to be a bad process per subcommand.
  *
@@ -5,8 +6,6 @@
  * and
  * --help. No run lasts longer than --for seconds (default 60): an alarm ends the process with status 0, and
  * each process that a subcommand makes arms its own.
- *
- * SPDX-License-Identifier: MIT
  */
 #include "misbehave.h"
 

@@ -1,11 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * misbehave: what its subcommands share.
  *
  * Each subcommand is a function that runs until it is done; the program's alarm ends it after --for seconds
  * whatever it does. A process that is forked off must arm its own with misbehave_bound(): alarms are not
  * inherited.
- *
- * SPDX-License-Identifier: MIT
  */
 #ifndef WORKLOADS_MISBEHAVE_H
 #define WORKLOADS_MISBEHAVE_H

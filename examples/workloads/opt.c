@@ -1,7 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * opt: see opt.h.
- *
- * SPDX-License-Identifier: MIT
  */
 #include "opt.h"
 

@@ -1,11 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * opt: command-line options as a table.
  *
  * One table gives a program its parser, its --help and, where a row names one, the environment variable that
  * sets the same thing (the command line wins). Values are `--name value` or `--name=value`. Anything wrong is
  * told in one line and ends the program with status 2: these are command-line programs, not a library.
- *
- * SPDX-License-Identifier: MIT
  */
 #ifndef WORKLOADS_OPT_H
 #define WORKLOADS_OPT_H

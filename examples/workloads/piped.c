@@ -1,7 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * piped: see piped.h.
- *
- * SPDX-License-Identifier: MIT
  */
 #include "piped.h"
 

@@ -1,10 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * piped: starts a program from PATH with pipes at its stdin, stdout and stderr.
  *
  * Our ends do not block (the child may be stopped at any moment) and are closed on exec. The child starts
  * with no signal blocked and SIGPIPE at its default, whatever its parent does with signals.
- *
- * SPDX-License-Identifier: MIT
  */
 #ifndef WORKLOADS_PIPED_H
 #define WORKLOADS_PIPED_H

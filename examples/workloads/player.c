@@ -1,7 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * player: see player.h.
- *
- * SPDX-License-Identifier: MIT
  */
 #include "player.h"
 

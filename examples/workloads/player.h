@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * player: makes this process look, in memory and threads, as a recorded one did.
  *
@@ -9,8 +10,6 @@
  * The target is the *whole* process: what it uses anyway (code, stacks, a worker's own heap) counts, because
  * each step reads VmRSS + VmSwap and Threads and corrects the difference. Below that own size it cannot go.
  * The recorded VSZ is not followed.
- *
- * SPDX-License-Identifier: MIT
  */
 #ifndef WORKLOADS_PLAYER_H
 #define WORKLOADS_PLAYER_H

@@ -1,7 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * resident: see resident.h.
- *
- * SPDX-License-Identifier: MIT
  */
 #include "resident.h"
 

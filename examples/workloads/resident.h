@@ -1,11 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * resident: a heap of memory that is really there.
  *
  * Memory is mapped in chunks and every page is filled with pseudo-random words, so that neither a zero page,
  * nor KSM, nor zram makes it smaller than it looks. It shrinks from the end: whole chunks are unmapped, the
  * rest of the last one is given back page by page. One thread at a time.
- *
- * SPDX-License-Identifier: MIT
  */
 #ifndef WORKLOADS_RESIDENT_H
 #define WORKLOADS_RESIDENT_H

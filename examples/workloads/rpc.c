@@ -1,7 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * rpc: see rpc.h.
- *
- * SPDX-License-Identifier: MIT
  */
 #include "rpc.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * rpc: the document server's HTTP side.
  *
@@ -6,8 +7,6 @@
  * worker
  *
  * Each connection has a thread of its own, so a search that waits for a new worker holds up nobody else.
- *
- * SPDX-License-Identifier: MIT
  */
 #ifndef WORKLOADS_RPC_H
 #define WORKLOADS_RPC_H

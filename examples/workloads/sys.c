@@ -1,7 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * sys: see sys.h.
- *
- * SPDX-License-Identifier: MIT
  */
 #include "sys.h"
 

@@ -1,10 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * sys: the few system calls all workloads share, with their traps handled once.
  *
  * Writes survive EINTR and short counts, sleeps are absolute and survive EINTR, and a program's own memory
  * and threads are read from the kernel's own files. Nothing here knows about traces, documents or servers.
- *
- * SPDX-License-Identifier: MIT
  */
 #ifndef WORKLOADS_SYS_H
 #define WORKLOADS_SYS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * trace-player: replays a recorded memory and thread log in real memory and real threads.
  *
@@ -5,8 +6,6 @@
  * process was stopped, frozen, throttled or simply not scheduled, still counts as one step only; the lost
  * time stays lost. With --report it prints what the kernel says about it, in the format of the recording, by
  * trace time.
- *
- * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <signal.h>

@@ -1,7 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * trace: see trace.h.
- *
- * SPDX-License-Identifier: MIT
  */
 #include "trace.h"
 

@@ -1,11 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * trace: a recorded memory log, read whole.
  *
  * The format is what a process monitor printed (data/traces): any text before the column line
  * `Time(s), RSS(MB), VSZ(MB), Threads`, then rows in rising time, then a closing line. Seconds may be
  * missing. Between rows values are interpolated. MB are 1024 x 1024 bytes, as the monitor divided kB by 1024.
- *
- * SPDX-License-Identifier: MIT
  */
 #ifndef WORKLOADS_TRACE_H
 #define WORKLOADS_TRACE_H

@@ -1,7 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * worker-methods: see worker-methods.h.
- *
- * SPDX-License-Identifier: MIT
  */
 #include "worker-methods.h"
 

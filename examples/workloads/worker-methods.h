@@ -1,11 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * worker-methods: the JSON-RPC methods of the stand-in worker, as a table.
  *
  * Names, parameters and results have the shapes of the real worker (documentPath in parameters of section
  * calls, snake_case inside sections, camelCase in index requests). Contents and vectors are made up: what
  * counts for a supervisor is which calls there are, how long they take and what they leave behind.
- *
- * SPDX-License-Identifier: MIT
  */
 #ifndef WORKLOADS_WORKER_METHODS_H
 #define WORKLOADS_WORKER_METHODS_H

@@ -145,11 +145,8 @@ static int special(const char *word, const char *next)
     return -1;
 }
 
-int main(int argc, char **argv)
+static int run_command(int argc, char **argv)
 {
-    const char *execfn = (const char *)getauxval(AT_EXECFN);
-    if (execfn && shim_is_wrapped(execfn))
-        return shim_main(execfn, argv);
     if (argc < 2) {
         cli_print_help(NULL, stderr);
         return CLI_EXIT_USAGE;
@@ -170,12 +167,20 @@ int main(int argc, char **argv)
     if (!words)
         return CLI_EXIT_FAILED;
     r = read_args(command, argv + 2, words, &args);
-    if (r == 0)
-        r = command->run(&args);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        if (errno != EPIPE) /* `| head` is no failure */
-            fprintf(stderr, "weir: standard output: %s\n", strerror(errno));
-        return errno == EPIPE ? r : CLI_EXIT_FAILED;
-    }
-    return r;
+    return r ? r : command->run(&args);
+}
+
+int main(int argc, char **argv)
+{
+    const char *execfn = (const char *)getauxval(AT_EXECFN);
+    if (execfn && shim_is_wrapped(execfn))
+        return shim_main(execfn, argv);
+    int r = run_command(argc, argv);
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return r;
+    if (errno == EPIPE) /* `| head` is no failure */
+        return r;
+    fprintf(stderr, "weir: standard output: %s\n", errno ? strerror(errno) : "not all of it could be written");
+    return CLI_EXIT_FAILED;
 }

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The command line's own manners: help, versions, wrong words, exit statuses. Usage: usage.sh WEIR
+set -u
+weir=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export XDG_RUNTIME_DIR=$work XDG_STATE_HOME=$work
+passed=0 failed=0
+
+# check NAME STATUS PATTERN WORDS...: runs weir with the words; its output must match the (extended) pattern
+check() {
+  local name=$1 status=$2 pattern=$3 out rc
+  shift 3
+  out=$("$weir" "$@" 2>&1)
+  rc=$?
+  if [ "$rc" -eq "$status" ] && grep -qE -- "$pattern" <<<"$out"; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    printf 'not ok %s: status %s (wanted %s), output does not match %s:\n%s\n' "$name" "$rc" "$status" "$pattern" "$out"
+  fi
+}
+
+check 'no words' 2 '^Usage: weir COMMAND'
+check 'help' 0 '^  explain ' --help
+check 'version' 0 '^weir [0-9]+\.[0-9]+' --version
+for command in run check doctor status start stop restart freeze thaw set reload history explain log replay; do
+  check "help of $command" 0 "^Usage: weir $command" "$command" --help
+  check "help $command" 0 "^Examples:" help "$command"
+done
+check 'unknown command' 2 "unknown command 'stauts'; did you mean 'status'" stauts
+check 'unknown command, nothing near' 2 "unknown command 'xyzzy'; 'weir --help'" xyzzy
+check 'unknown option' 2 "weir status: unknown option --foo" status --foo
+check 'option of another command' 2 "unknown option --csv" status --csv
+check 'value missing' 2 'a value is missing after -c' status -c
+check 'flag with value' 2 'takes no value' status --json=1
+check 'number wanted' 2 'takes a number from 1 on, not x' history --limit x
+check 'number from 1' 2 'takes a number from 1 on, not 0' history --limit 0
+check 'word missing' 2 'missing: UNIT' start
+check 'too many words' 2 'too many words: b' start a b
+check 'keep with a unit' 2 '--keep is for the supervisor as a whole' stop --keep worker
+check 'no config file' 1 'No such file' run "$work/none.ini"
+check 'a folder as config' 1 'a folder, not a file' check "$work"
+check 'sample config' 0 '^# *memory_max|^#? ?memory_max' check
+check 'doctor' 0 '^layout ' doctor
+check 'doctor json' 0 '"layout":' doctor --json
+check 'no supervisor' 3 'nobody-here' status -n nobody-here
+check 'no history' 3 'nobody-here' history -n nobody-here
+check 'bash completion' 0 'complete .*weir' --print-completion bash
+check 'zsh completion' 0 '#compdef weir' --print-completion zsh
+check 'completion of another shell' 2 'bash and zsh' --print-completion fish
+
+printf '%s\n' '[unit a]' 'exec = /bin/true' >"$work/ok.ini"
+check 'good config' 0 'ok, 1 units?: a' check "$work/ok.ini"
+printf '%s\n' '[unit a]' 'exec = /bin/true' 'memory_mx = 4 gigs' >"$work/bad.ini"
+check 'bad config' 1 "bad.ini:3: .*memory_mx" check "$work/bad.ini"
+check 'bad config, hint' 1 "memory_max" check "$work/bad.ini"
+check 'run refuses it too' 1 "bad.ini:3: " run "$work/bad.ini"
+
+if "$weir" --help >/dev/full 2>/dev/null; then
+  failed=$((failed + 1)); echo 'not ok full output device: status 0'
+else
+  passed=$((passed + 1))
+fi
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" -eq 0 ]
