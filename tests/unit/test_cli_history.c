@@ -1,61 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* What the reading commands print, to the letter, for a small recorded run. */
-#include "history.h"
+#include "caught.h"
 
 #include <errno.h>
 #include <jansson.h>
 
-#include "weir/cli/cli.h"
-
 static struct history h;
-static char config_path[96];
-static char output[65536], errors[4096];
 
-/* A config whose state folder is the history's. */
-static void write_config(void)
-{
-    snprintf(config_path, sizeof(config_path), "%.60s/weir.ini", h.dir);
-    FILE *f = fopen(config_path, "w");
-    assert_non_null(f);
-    fprintf(
-        f,
-        "[supervisor]\nname = search-docs\nstate_dir = %s\nrun_dir = %s\n[unit server]\nexec = /bin/true\n",
-        h.dir, h.dir);
-    fclose(f);
-}
-
-static void catch_file(int fd, const char *path, int *ret_saved)
-{
-    fflush(NULL);
-    *ret_saved = dup(fd);
-    assert_non_null(freopen(path, "w", fd == 1 ? stdout : stderr));
-}
-
-static void give_back(int fd, int saved, const char *path, char *buf, size_t size)
-{
-    fflush(NULL);
-    dup2(saved, fd);
-    close(saved);
-    FILE *f = fopen(path, "r");
-    assert_non_null(f);
-    buf[fread(buf, 1, size - 1, f)] = '\0';
-    fclose(f);
-}
-
-/* Runs the command with stdout and stderr caught. */
 static int run(int (*command)(const struct cli_args *), struct cli_args args)
 {
-    char out[96], err[96];
-    int saved_out, saved_err;
-    args.config = config_path;
-    snprintf(out, sizeof(out), "%.60s/stdout", h.dir);
-    snprintf(err, sizeof(err), "%.60s/stderr", h.dir);
-    catch_file(1, out, &saved_out);
-    catch_file(2, err, &saved_err);
-    int r = command(&args);
-    give_back(2, saved_err, err, errors, sizeof(errors));
-    give_back(1, saved_out, out, output, sizeof(output));
-    return r;
+    return cli_caught(&h, command, args);
 }
 
 static struct cli_args words(const char *const *word)
@@ -127,7 +81,7 @@ static int setup(void **state)
     (void)state;
     setenv("TZ", "UTC", 1);
     history_make(&h);
-    write_config();
+    cli_caught_config(&h);
     return 0;
 }
 
@@ -327,7 +281,7 @@ static void test_no_history_yet(void **state)
     (void)state;
     assert_int_equal(run(cmd_history, (struct cli_args){0}), CLI_EXIT_NOT_RUNNING);
     assert_non_null(strstr(errors, "weir: search-docs has no history yet"));
-    unlink(config_path);
+    unlink(cli_config_path);
     assert_int_equal(run(cmd_history, (struct cli_args){0}), CLI_EXIT_FAILED);
     assert_non_null(strstr(errors, "weir.ini"));
 }
