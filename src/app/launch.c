@@ -182,6 +182,8 @@ int launch_make_cgroup(struct unit_runtime *u, struct err *reterr)
     (void)u->cgroup->ops->unit_read(u->cgroup, false, &base);
     u->oom_base = base.value[SAMPLE_EVENTS_OOM_KILL];
     u->pids_base = base.value[SAMPLE_PIDS_EVENTS_MAX];
+    /* before there is a process in it: killed between the two, the next weir knows the cgroup as ours */
+    state_save(s);
     return 0;
 }
 

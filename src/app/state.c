@@ -31,6 +31,8 @@ static void cleanup_json(json_t **j)
 
 void state_save(struct supervisor *s)
 {
+    if (s->adopting)
+        return; /* killed now, the next weir must find the ones that are still to come */
     _cleanup_(cleanup_json) json_t *root =
         json_pack("{s:i, s:i, s:s, s:[]}", "version", STATE_VERSION, "pid", (int)getpid(), "base", host_base(s->host),
                   "units");
@@ -96,6 +98,17 @@ static int end_leftover(struct supervisor *s, const char *name, struct host_unit
     return r;
 }
 
+/* The pipes and the socket of a unit that the config no longer has. */
+static void remove_files(struct supervisor *s, const char *name)
+{
+    static const char *const suffixes[] = {".out", ".pressure", ".notify"};
+    for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+        _cleanup_free_ char *path = run_path(s, name, suffixes[i]);
+        if (path)
+            (void)unlink(path);
+    }
+}
+
 static uint16_t unit_index(struct supervisor *s, const char *name)
 {
     struct unit_runtime *u = name ? supervisor_unit(s, name) : NULL;
@@ -121,7 +134,10 @@ static int adopt_one(struct supervisor *s, json_t *entry, struct err *reterr)
     if (!u || pid <= 0 || host_process_open(pid, ticks, &pidfd) < 0 ||
         host_process_in(pid, cgroup->ops->unit_path(cgroup)) != 1) {
         cleanup_close(&pidfd);
-        return end_leftover(s, name, cgroup, reterr);
+        r = end_leftover(s, name, cgroup, reterr);
+        if (r >= 0 && !u)
+            remove_files(s, name);
+        return r;
     }
     (void)cgroup->ops->unit_freeze(cgroup, false, NULL); /* a freeze pulse cut short by the crash */
     (void)cgroup->ops->unit_throttle(cgroup, 0, UINT64_MAX, &(uint32_t){0}, NULL);
@@ -138,11 +154,14 @@ int state_adopt(struct supervisor *s, struct err *reterr)
     _cleanup_(cleanup_json) json_t *root = state_load(s->config->run_dir);
     size_t i;
     json_t *entry;
+    int r = 0;
+    s->adopting = true;
     json_array_foreach(json_object_get(root, "units"), i, entry)
     {
-        int r = adopt_one(s, entry, reterr);
+        r = adopt_one(s, entry, reterr);
         if (r < 0)
-            return r;
+            break;
     }
-    return 0;
+    s->adopting = false;
+    return r < 0 ? r : 0;
 }

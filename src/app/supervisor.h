@@ -130,6 +130,7 @@ struct supervisor {
     bool owns_run_dir;
     bool keep; /* end without stopping the units */
     bool shutting_down, ready_told;
+    bool adopting; /* the state file still names units that are not looked at yet */
     unsigned signals_seen;
     int exit_status;
 };
