@@ -29,7 +29,7 @@ says "$LOG" 'server.*not ready in time' "the reason is printed"
 says "$LOG" 'last lines of its output' "the last lines of its output are printed"
 says "$LOG" '\|  .*(Python|DBEngine|Server|server)' "with the server's own words"
 says "$LOG" 'last readiness check: .*refused' "the last check's failure is printed"
-says "$LOG" 'last reading: .*memory [0-9.]+M.*limit 256M' "usage and limit are printed"
+says "$LOG" 'last reading: .*memory [0-9.]+[KM].*limit 256M' "usage and limit are printed"
 nothing_left
 grep -E 'not ready|last |\|  ' "$LOG" | head -n 8 | sed 's/^/# /'
 replay_agrees

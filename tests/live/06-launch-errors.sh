@@ -24,8 +24,7 @@ config <<END
 exec = $(server_exec "$port")
 ready = http://127.0.0.1:$port/health
 END
-fails "port $port.*pid $holder" "busy port"
-says "$LOG" 'docs-server' "the holder is named"
+fails "$port is taken by docs-server \(pid $holder\) before the unit was started" "busy port"
 check "the holder is left alone" alive "$holder"
 kill "$holder"
 wait "$holder" 2>/dev/null
@@ -42,10 +41,10 @@ printf '[unit a]\nexec = sleep 100\nworking_directory = %s\n' "$T/wd" | config
 check "a config with a folder is right" weir check "$C"
 rmdir "$T/wd"
 fails "working_directory.*$T/wd.*No such file or directory" "folder that is gone"
-printf '#!/no/such/interpreter\n' >"$T/bin/script"
-chmod 755 "$T/bin/script"
-printf '[unit a]\nexec = script\n' | config
-fails 'script.*No such file or directory' "script without its interpreter"
+printf '#!/no/such/interpreter\n' >"$T/bin/live-script"
+chmod 755 "$T/bin/live-script"
+printf '[unit a]\nexec = %s\n' "$T/bin/live-script" | config
+fails 'live-script.*No such file or directory' "script without its interpreter"
 
 # a wrapped command that does not exist: its server is told by the status every shell uses
 rm -f "$T/bin/uv"

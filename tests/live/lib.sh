@@ -253,22 +253,22 @@ limit_of() { # PID memory|pids|cpu
 # ---------------------------------------------------------------- what is left
 
 cgroups_left() { for n in "${names[@]}"; do find /sys/fs/cgroup -depth -type d -path "*/weir-$n*" 2>/dev/null; done; }
-processes_left() {
-    local f pid
-    for f in $(env -u WEIR_LIVE grep -lsxzE "WEIR_LIVE=$NAME" /proc/[0-9]*/environ); do
+processes_left() (
+    unset WEIR_LIVE # nor what this itself starts
+    for f in $(grep -lsxzE "WEIR_LIVE=$NAME" /proc/[0-9]*/environ); do
         pid=${f#/proc/}
         pid=${pid%/environ}
         [ "$pid" = $$ ] || alive "$pid" && echo "$pid $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
     done
-}
+)
 files_left() { find "$RUN"* ! -type d 2>/dev/null; find "$RUN"* -maxdepth 0 -type d 2>/dev/null; }
 none_of() { [ -z "$("$1")" ]; }
 nothing_left() {
-    local what
+    local what left
     for what in processes cgroups files; do
         # PID 1 may reap an orphan late
         if wait_for 3 none_of "${what}_left"; then ok "no ${what} left"
-        else not_ok "no ${what} left" "$("${what}_left" | tr '\n' ';')"; fi
+        else left=$("${what}_left"); not_ok "no ${what} left" "${left//$'\n'/;}"; fi
     done
 }
 
