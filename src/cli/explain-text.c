@@ -185,6 +185,10 @@ const char *explain_sentence(const struct explain *x, char *buf, size_t size)
         (void)snprintf(buf, size, "Nothing was done: mode = observe.");
         return buf;
     }
+    if (x->verdict == EXPLAIN_NOT_JUDGED) {
+        (void)snprintf(buf, size, "Not judged: it was not done to bring memory down.");
+        return buf;
+    }
     if (x->verdict == EXPLAIN_NOT_KNOWN) {
         (void)snprintf(buf, size, "Not known: there is no reading of memory.current %s it.",
                        x->before.last ? "in the 60 s after" : "in the 30 s before");

@@ -95,11 +95,17 @@ static uint64_t memory_of(const struct store_row *row)
     return row->event.sample.value[SAMPLE_MEMORY_CURRENT];
 }
 
+static bool counts(const struct store_row *row)
+{
+    return sample_has(&row->event.sample, SAMPLE_MEMORY_CURRENT) &&
+           row->event.sample.cause != SAMPLE_CAUSE_FINAL;
+}
+
 static void sum_up(struct explain_window *w)
 {
     for (size_t i = 0; i < w->samples.count; i++) {
         const struct store_row *row = &w->samples.row[i];
-        if (!sample_has(&row->event.sample, SAMPLE_MEMORY_CURRENT))
+        if (!counts(row))
             continue;
         w->first = w->first ? w->first : row;
         w->last = row;
@@ -111,7 +117,7 @@ static void sum_up(struct explain_window *w)
         const struct store_row *row = &w->samples.row[i];
         if (row->event.generation != w->to->event.generation)
             break;
-        if (sample_has(&row->event.sample, SAMPLE_MEMORY_CURRENT))
+        if (counts(row))
             w->from = row;
     }
 }
@@ -142,13 +148,23 @@ bool explain_growth(const struct explain_window *w, int64_t *ret_bytes_per_s)
     return true;
 }
 
+/* Is it there to bring memory down? The others are not judged by it. */
+static bool is_against_memory(const struct decision *d)
+{
+    bool relieves = d->kind == DECISION_NOTIFY || d->kind == DECISION_THROTTLE || d->kind == DECISION_RESTART;
+    return relieves && d->reason != REASON_OPERATOR && d->reason != REASON_SHUTDOWN &&
+           d->reason != REASON_DEPENDENCY;
+}
+
 /* Memory of the last reading before against the last reading of the minute after. */
 void explain_conclude(struct explain *x)
 {
     x->verdict = EXPLAIN_NOT_KNOWN;
+    if (!is_against_memory(&x->row.decision))
+        x->verdict = EXPLAIN_NOT_JUDGED;
     if (x->row.decision.observe)
         x->verdict = EXPLAIN_NOT_DONE;
-    if (x->row.decision.observe || !x->before.last || !x->after.last)
+    if (x->verdict != EXPLAIN_NOT_KNOWN || !x->before.last || !x->after.last)
         return;
     uint64_t before = memory_of(x->before.last), after = memory_of(x->after.last);
     uint64_t effect = mul_div_u64(before, EXPLAIN_EFFECT_PERMYRIAD, PERMYRIAD_ONE);
@@ -167,6 +183,8 @@ const char *explain_verdict_name(enum explain_verdict verdict)
         return "not known";
     case EXPLAIN_NOT_DONE:
         return "not done";
+    case EXPLAIN_NOT_JUDGED:
+        return "not judged";
     case EXPLAIN_HELPED:
         return "helped";
     case EXPLAIN_NO_EFFECT:

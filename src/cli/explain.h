@@ -29,7 +29,8 @@ enum explain_verdict {
     EXPLAIN_WORSE
 };
 
-/* A stretch of samples of one unit, in order of time. */
+/* A stretch of samples of one unit, in order of time. The figures leave FINAL readings out: a cgroup that its
+ * processes have left says nothing of the unit. */
 struct explain_window {
     struct explain_rows samples;
     const struct store_row *first, *last;     /* with memory.current; NULL = none */

@@ -242,6 +242,28 @@ static void test_explain_json_has_the_same_rows(void **state)
     json_decref(o);
 }
 
+static void test_explain_judges_only_what_is_against_memory(void **state)
+{
+    (void)state;
+    struct store *s = history_open(&h);
+    history_begin_at(s, HISTORY_START_US + 1, HISTORY_WALL_US + 1);
+    give_sample(s, 1, 1, 1, 700, 0);
+    struct decision stop = history_decision(1, 1, USEC_PER_SEC, DECISION_STOP);
+    stop.reason = REASON_SHUTDOWN;
+    store_decision(s, &stop);
+    struct decision throttle = history_decision(2, 1, USEC_PER_SEC, DECISION_THROTTLE);
+    store_decision(s, &throttle);
+    struct event final = history_sample(2, 2 * USEC_PER_SEC, 1, 1);
+    final.sample.cause = SAMPLE_CAUSE_FINAL;
+    store_event(s, &final);
+    store_close(s);
+    assert_int_equal(run(cmd_explain, words((const char *[]){"2:1"})), CLI_EXIT_OK);
+    assert_non_null(strstr(output, "Not judged: it was not done to bring memory down.\n"));
+    assert_int_equal(run(cmd_explain, words((const char *[]){"2"})), CLI_EXIT_OK);
+    assert_non_null(
+        strstr(output, "Not known: there is no reading of memory.current in the 60 s after it.\n"));
+}
+
 static void test_wrong_words_are_told(void **state)
 {
     (void)state;
@@ -298,6 +320,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_explain_keeps_facts_and_conclusion_apart, setup_recorded,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_explain_json_has_the_same_rows, setup_recorded, teardown),
+        cmocka_unit_test_setup_teardown(test_explain_judges_only_what_is_against_memory, setup_recorded,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_wrong_words_are_told, setup_recorded, teardown),
         cmocka_unit_test_setup_teardown(test_empty_results_say_so, setup_recorded, teardown),
         cmocka_unit_test_setup_teardown(test_no_history_yet, setup, teardown),
