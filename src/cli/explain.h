@@ -24,6 +24,7 @@ struct explain_rows {
 enum explain_verdict {
     EXPLAIN_NOT_KNOWN,
     EXPLAIN_NOT_DONE,
+    EXPLAIN_NOT_JUDGED,
     EXPLAIN_HELPED,
     EXPLAIN_NO_EFFECT,
     EXPLAIN_WORSE
