@@ -47,6 +47,7 @@ static void wait_for_go(const struct spawn_plan *plan)
 {
     char go;
     ssize_t n;
+    (void)close(plan->parents_end);
     do
         n = read(plan->channel, &go, 1);
     while (n < 0 && errno == EINTR);

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What this kernel, at this place, can do: tried, not guessed from version numbers, wherever trying is free
- * of side effects. The one guess left is for files of a controller that is not yet enabled anywhere we may
- * look (unified, before our subtree exists): there the kernel's version decides.
- *
- * Trying needs a cgroup that is not the root. Our own serves; where that is the root, a probing child is
- * made and removed, empty, at once.
+ * What this kernel, at this place, can do: tried in our own cgroup, not guessed from version numbers, wherever
+ * trying is free of side effects. The guess left is for files that our own cgroup need not have though its
+ * children will: those of a controller not yet switched on there, and cgroup.freeze when we are in the root.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -79,19 +76,23 @@ static bool takes_trigger(int dir, const char *trigger)
     return fd >= 0 && host_sys.write(fd, trigger, strlen(trigger) + 1) >= 0;
 }
 
-/* Files of the cgroup2 core, which every cgroup but the root has. */
-static uint32_t probe_core(int dir)
+/*
+ * The cgroup2 core. The hierarchy's root has no cgroup.freeze, but it has memory.pressure: no probing child is
+ * made there, since one would be left behind by a kill at that instant (closing a trigger waits ~20 ms for RCU).
+ */
+static uint32_t probe_core(int dir, const char *kernel)
 {
     uint32_t bits = HOST_FEATURE_KILL; /* without cgroup.kill it is a signal loop */
     char text[512];
-    if (io_exists_at(dir, "cgroup.freeze"))
+    bool is_root = !io_exists_at(dir, "cgroup.events");
+    if (is_root ? kernel_at_least(kernel, 5, 2) : io_exists_at(dir, "cgroup.freeze"))
         bits |= HOST_FEATURE_FREEZE;
     if (io_read_at(dir, "memory.pressure", text, sizeof(text)) > 0)
         bits |= HOST_FEATURE_PRESSURE; /* else psi=0: EOPNOTSUPP */
-    if (takes_trigger(dir, "some 200000 2000000"))
-        bits |= HOST_FEATURE_PRESSURE_TRIGGER;
     if (takes_trigger(dir, "some 50000 500000"))
-        bits |= HOST_FEATURE_FAST_TRIGGER;
+        bits |= HOST_FEATURE_FAST_TRIGGER | HOST_FEATURE_PRESSURE_TRIGGER;
+    else if (takes_trigger(dir, "some 200000 2000000"))
+        bits |= HOST_FEATURE_PRESSURE_TRIGGER;
     return bits;
 }
 
@@ -184,20 +185,9 @@ uint32_t features_probe(const struct host_info *info)
     if (layout_join(info->unified_mount, info->own_unified, path, sizeof(path)) < 0)
         return 0;
     _cleanup_close_ int own = io_open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
-    if (own >= 0 && io_exists_at(own, "cgroup.events")) {
-        bits |= probe_core(own);
+    if (own >= 0) {
+        bits |= probe_core(own, info->kernel);
         bits |= info->layout == HOST_LAYOUT_UNIFIED ? probe_unified(own, info->kernel) : 0;
-    } else if (own >= 0) {
-        char name[32];
-        (void)snprintf(name, sizeof(name), "weir-probe-%d", (int)getpid());
-        bool made = host_sys.mkdirat(own, name, 0755) == 0;
-        _cleanup_close_ int child = made ? io_open_at(own, name, O_RDONLY | O_DIRECTORY) : -1;
-        if (child >= 0) {
-            bits |= probe_core(child);
-            bits |= info->layout == HOST_LAYOUT_UNIFIED ? probe_unified(child, info->kernel) : 0;
-        }
-        if (made)
-            (void)host_sys.unlinkat(own, name, AT_REMOVEDIR);
     }
     if (info->layout == HOST_LAYOUT_HYBRID)
         bits |= probe_v1(info);

@@ -162,15 +162,26 @@ static bool alone_in(const struct host_info *info, const char *rel)
     return fd >= 0 && find_other(fd, &other) == 0;
 }
 
+/*
+ * A service gets a scope even when its own cgroup was delegated: units that outlive a killed weir would live in
+ * the service's cgroup, whose controllers are then on, and systemd could not start the service again there
+ * (219/CGROUP; tried on systemd 252). In the scope they are found by the next run.
+ */
 static int choose_parent(const struct host_info *info, const char *name, char *ret, struct err *reterr)
 {
     memcpy(ret, info->own_unified, HOST_PATH_MAX);
     if (info->layout == HOST_LAYOUT_HYBRID || !info->systemd)
         return 0;
-    if (info->delegated && alone_in(info, ret))
+    const char *own = layout_basename(info->own_unified);
+    size_t n = strlen(own);
+    const char *service = n > 8 && strcmp(own + n - 8, ".service") == 0 ? own : NULL;
+    bool usable = info->delegated && alone_in(info, ret);
+    if (usable && !service)
         return 0;
-    int r = scope_start(name, !info->is_root, reterr);
-    return r < 0 ? r : own_now(ret, reterr);
+    int r = scope_start(name, service, !info->is_root, reterr);
+    if (r < 0)
+        return usable ? 0 : r;
+    return own_now(ret, reterr);
 }
 
 static bool base_stands(const struct host_info *info, const char *base)

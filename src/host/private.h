@@ -90,7 +90,7 @@ int place_find(struct subtree *h, const struct host_info *info, const char *name
 void place_leave(struct subtree *h);
 
 /* --- scope.c: systemd over D-Bus. 0 or negative errno with a text --- */
-int scope_start(const char *name, bool user_manager, struct err *reterr);
+int scope_start(const char *name, const char *service, bool user_manager, struct err *reterr);
 int scope_attach(const char *scope, const char *subgroup, bool user_manager, struct err *reterr);
 
 /* --- tree.c: cgroups made and removed, in one hierarchy each --- */

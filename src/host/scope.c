@@ -21,6 +21,9 @@
 #define SCOPE_WAIT_MS 5000 /* chosen: a start job of a scope takes milliseconds, a busy systemd a second or two */
 #define SCOPE_STEP_US 5000
 
+#define ADVICE                                                                                               \
+    "start weir as a service with Delegate=yes, or with systemd-run --scope -p Delegate=yes weir run CONFIG"
+
 #define SYSTEMD_NAME "org.freedesktop.systemd1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
 #define SYSTEMD_MANAGER "org.freedesktop.systemd1.Manager"
@@ -29,12 +32,15 @@ static int open_bus(bool user_manager, sd_bus **ret, struct err *reterr)
 {
     int r = user_manager ? sd_bus_open_user(ret) : sd_bus_open_system(ret);
     if (r < 0)
-        return err_errno(reterr, r, "asking systemd for a delegated cgroup: connecting to the %s bus",
-                         user_manager ? "user" : "system");
+        return err_set(reterr, -EOPNOTSUPP,
+                       "no delegated cgroup, and the %s bus on which to ask systemd for one cannot be reached (%s): " ADVICE,
+                       user_manager ? "user" : "system", strerror(-r));
     return 0;
 }
 
-static int append_properties(sd_bus_message *m, const char *name)
+/* service: the unit we run as, or NULL. At shutdown it must end, and with it the units in good order, before
+ * systemd takes the scope down. */
+static int append_properties(sd_bus_message *m, const char *name, const char *service)
 {
     char description[HOST_NAME_MAX_BYTES + 32];
     (void)snprintf(description, sizeof(description), "weir supervisor %s", name);
@@ -46,18 +52,20 @@ static int append_properties(sd_bus_message *m, const char *name)
     if (r >= 0)
         r = sd_bus_message_append(m, "(sv)", "CollectMode", "s", "inactive-or-failed");
     if (r >= 0)
+        r = service ? sd_bus_message_append(m, "(sv)", "Before", "as", 1, service) : 0;
+    if (r >= 0)
         r = sd_bus_message_append(m, "(sv)", "PIDs", "au", 1, (uint32_t)getpid());
     return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int start_scope(sd_bus *bus, const char *scope, const char *name, sd_bus_error *error)
+static int start_scope(sd_bus *bus, const char *scope, const char *name, const char *service, sd_bus_error *error)
 {
     sd_bus_message *m = NULL;
     int r = sd_bus_message_new_method_call(bus, &m, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "StartTransientUnit");
     if (r >= 0)
         r = sd_bus_message_append(m, "ss", scope, "fail");
     if (r >= 0)
-        r = append_properties(m, name);
+        r = append_properties(m, name, service);
     if (r >= 0)
         r = sd_bus_message_append(m, "a(sa(sv))", 0);
     if (r >= 0)
@@ -89,12 +97,11 @@ static int await_place(const char *scope, struct err *reterr)
 static int refused(int code, const char *scope, const sd_bus_error *error, struct err *reterr)
 {
     return err_set(reterr, -EOPNOTSUPP,
-                   "systemd gave no delegated cgroup (%s: %s): start weir as a service with Delegate=yes, or with "
-                   "systemd-run --scope -p Delegate=yes weir run CONFIG",
+                   "systemd gave no delegated cgroup (%s: %s): " ADVICE,
                    scope, error->message ? error->message : strerror(-code));
 }
 
-int scope_start(const char *name, bool user_manager, struct err *reterr)
+int scope_start(const char *name, const char *service, bool user_manager, struct err *reterr)
 {
     char scope[HOST_NAME_MAX_BYTES + 16];
     (void)snprintf(scope, sizeof(scope), "weir-%s.scope", name);
@@ -103,7 +110,7 @@ int scope_start(const char *name, bool user_manager, struct err *reterr)
     int r = open_bus(user_manager, &bus, reterr);
     if (r < 0)
         return r;
-    r = start_scope(bus, scope, name, &error);
+    r = start_scope(bus, scope, name, service, &error);
     if (r < 0 && sd_bus_error_has_name(&error, SYSTEMD_NAME ".UnitExists")) {
         sd_bus_error_free(&error);
         r = attach(bus, scope, "/supervisor", &error);

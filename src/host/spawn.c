@@ -296,6 +296,7 @@ int spawn_process(const struct host_spawn *spec, const struct spawn_place *place
         r = make_channel(channel);
     _cleanup_close_ int own_end = channel[0];
     plan.channel = channel[1];
+    plan.parents_end = channel[0];
     if (r < 0)
         return err_errno(reterr, r, "preparing to start %s", spec->argv[0]);
 

@@ -154,6 +154,9 @@ static int open_one(struct subtree *h, enum tree_id id, struct err *reterr)
         return err_errno(reterr, r, "%s%s", t->mount, t->base);
     if (!io_exists_at(AT_FDCWD, path)) {
         r = tree_make(h, id, "");
+        if (r == -EACCES || r == -EPERM || r == -EROFS)
+            return err_errno(reterr, r, "making the cgroup %s (run as root, or in a cgroup that was delegated to you)",
+                             path);
         if (r < 0 && r != -EEXIST)
             return err_errno(reterr, r, "making the cgroup %s", path);
         t->made = true;

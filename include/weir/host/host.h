@@ -76,8 +76,9 @@ struct host_info {
     uint32_t cpus;
 };
 
-/* Reads mounts, our cgroup, controllers and probes features (a probing child cgroup is made and removed
- * where needed). -EOPNOTSUPP with a clear text on a host without cgroup2. Does not wait. */
+/* Reads mounts, our cgroup, controllers and probes features (changes nothing). -EOPNOTSUPP with a clear text on
+ * a host without cgroup2. Takes up to ~50 ms (closing a pressure trigger waits for RCU). Not thread-safe
+ * (libcgroup), like all that makes or limits cgroups. */
 int host_detect(struct host_info *ret, struct err *reterr);
 
 const char *host_layout_name(enum host_layout layout);
@@ -149,18 +150,21 @@ struct host_ops {
 
     /* Makes the unit's cgroup(s) in every hierarchy, with its limits. A limit the host cannot enforce is
      * -EOPNOTSUPP with its key in reterr, unless best_effort, then *ret_missing (host_feature bits) tells.
-     * An existing, empty cgroup of that name is used anew; a populated one is -EBUSY. */
+     * An existing, empty cgroup of that name is made anew; a populated one is -EBUSY. */
     int (*unit_create)(struct host *h, const char *name, const struct host_limits *limits, bool best_effort,
                        struct host_unit **ret, uint32_t *ret_missing, struct err *reterr);
     /* Opens a unit's existing cgroup (adoption). inode as told by unit_inode before; 0 = any. -ENOENT: not
-     * there; -ESTALE: another cgroup stands in its place. */
+     * there; -ESTALE: another cgroup stands in its place. The user's limits are not known until unit_set_limits,
+     * which also lifts what an earlier run's throttle left. */
     int (*unit_open)(struct host *h, const char *name, uint64_t inode, struct host_unit **ret, struct err *reterr);
     /* Forgets the unit; the cgroup stays. Accepts NULL. */
     void (*unit_release)(struct host_unit *u);
     /* rmdir in every hierarchy, EBUSY is retried for up to 200 ms; then frees u. On failure u stays. */
     int (*unit_remove)(struct host_unit *u, struct err *reterr);
 
-    /* Live change of limits. Lowering memory.max below usage is refused with -EBUSY on both layouts. */
+    /* Live change of limits. Lowering memory.max below usage is refused with -EBUSY on both layouts. A limit the
+     * host lacks is -EOPNOTSUPP only when it is new. A throttle in force stays over them. On failure the limits
+     * from before are restored. */
     int (*unit_set_limits)(struct host_unit *u, const struct host_limits *limits, struct err *reterr);
 
     /* Moves a process (pid, all its threads) into the unit. -ESRCH when it is gone. */
@@ -168,7 +172,7 @@ struct host_ops {
 
     /* Spawns into the unit: placed before exec, own session, close-on-exec everything else. Waits until exec
      * has happened or failed (bounded: 5 s). On failure reterr says which step and why, as a person needs it:
-     * "exec: /no/such: No such file or directory". */
+     * "exec: /no/such: No such file or directory". -EBUSY: the unit is frozen. */
     int (*unit_spawn)(struct host_unit *u, const struct host_spawn *spec, struct host_child *ret, struct err *reterr);
 
     /* One reading into *ret (t_us, cause, late_us, missed_ticks are the caller's). Process table figures
@@ -183,15 +187,20 @@ struct host_ops {
     /* Asynchronous; cgroup.events tells. */
     int (*unit_freeze)(struct host_unit *u, bool freeze, struct err *reterr);
     /* cpu_permyriad of one cpu (0 = the user's own limit again), memory_high (UINT64_MAX = the user's own again).
-     * Never blocks: memory.high is written O_NONBLOCK. -EOPNOTSUPP when the host can do neither;
-     * *ret_applied: host_feature bits of what was done. */
+     * The smaller of the user's and the throttle's counts. Never blocks: memory.high is written O_NONBLOCK, before
+     * Linux 6.16 by a short-lived helper process (no SIGCHLD). -EOPNOTSUPP when the host can do none of what is
+     * wanted; *ret_applied: host_feature bits of what is in force, or was lifted. */
     int (*unit_throttle)(struct host_unit *u, uint32_t cpu_permyriad, uint64_t memory_high_bytes,
                          uint32_t *ret_applied, struct err *reterr);
     /* memory.reclaim of at most 32 MiB; blocks while the kernel works: call off the loop. -EAGAIN: partial. */
     int (*unit_reclaim)(struct host_unit *u, uint64_t bytes, struct err *reterr);
 
     /* Arms notifications: pressure trigger of stall_us within window_us (rounded up to what the host allows;
-     * 0 = none), v1 usage thresholds (bytes, may be 0 entries). Fills at most HOST_WATCHES_MAX. Returns the count. */
+     * 0 = none; the stall keeps its share of it), v1 usage thresholds (bytes, may be 0 entries; ignored on unified).
+     * Fills at most HOST_WATCHES_MAX. Returns the count; what the host refuses is left out. A second call closes the
+     * fds of the first. Event files report EPOLLERR together with EPOLLPRI: that is no error, and only
+     * HOST_NOTIFY_PRESSURE means "gone" by EPOLLERR alone. Once the cgroup is removed they are always ready: stop
+     * polling before unit_remove or unit_release. */
     int (*unit_watch)(struct host_unit *u, uint64_t stall_us, uint64_t window_us, const uint64_t *thresholds,
                       size_t threshold_count, struct host_watch *ret, struct err *reterr);
     /* Re-arms after a wake-up (re-reads through the same fd). */
@@ -215,9 +224,11 @@ struct host_unit {
 
 /*
  * Opens (or makes) the supervisor's subtree "weir-NAME" below our own cgroup in every hierarchy used.
- * unified: under a delegated unit we first move into the leaf "supervisor" and enable controllers; on a
- * systemd host without delegation a delegated scope is asked for over D-Bus; without systemd the subtree
- * is made directly. base: a path (cgroup2) recorded by an earlier run for adoption, or NULL.
+ * unified: on a systemd host a delegated scope (weir-NAME.scope) is asked for over D-Bus, unless our cgroup was
+ * delegated to us alone and is not a service's; we move into the leaf "supervisor" there and enable controllers.
+ * A service is given a scope even with Delegate=yes: systemd could not start it again (219/CGROUP) while units of
+ * a killed weir live in its own cgroup. Without systemd the subtree is made in our own cgroup.
+ * base: a path (cgroup2) recorded by an earlier run for adoption, or NULL; ignored when it no longer stands.
  */
 int host_open(const struct host_info *info, const char *name, const char *base, struct host **ret, struct err *reterr);
 
@@ -226,8 +237,10 @@ const char *host_base(const struct host *h);
 
 /* --- processes, without a cgroup --- */
 
-/* Evidence of the end of the process behind pidfd: for our child, waitid; else PIDFD_GET_INFO or
- * /proc/PID/stat where it tells. Fills status_known, code, signal of *ret. 0; -EAGAIN: it still runs. */
+/* Evidence of the end of the process behind pidfd: for our child, waitid (reaps it); else PIDFD_GET_INFO, or the
+ * zombie's /proc/PID/stat where it tells. Fills status_known, code, signal of *ret. 0; -EAGAIN: it still runs.
+ * A non-child with status_known false may be asked again a little later where HOST_FEATURE_EXIT_INFO is: the
+ * kernel tells once its parent has reaped it. */
 int host_process_end(pid_t pid, int pidfd, bool is_child, struct event_exit *ret);
 
 /* Opens a pidfd and checks that the process has this start time. -ESRCH: gone or another process. */
@@ -236,7 +249,8 @@ int host_process_open(pid_t pid, uint64_t start_ticks, int *ret_pidfd);
 /* start_ticks of a live process. 0 or negative errno. */
 int host_process_start_ticks(pid_t pid, uint64_t *ret);
 
-/* Is the process in the cgroup2 path given, or below it? 1, 0, negative errno. */
+/* Is the process in the cgroup2 path given, or below it? unified_path: as of host_base, or of unit_path.
+ * 1, 0, negative errno. */
 int host_process_in(pid_t pid, const char *unified_path);
 
 #endif
