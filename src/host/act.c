@@ -21,8 +21,9 @@ int act_attach(struct host_unit *hu, pid_t pid, struct err *reterr)
     char text[16];
     (void)snprintf(text, sizeof(text), "%d", (int)pid);
     /* cgroup.procs, not libcgroup's attach: that writes "tasks", and would move one thread of many.
-     * cgroup2 last: where it says the process is, the limits are in force already */
-    for (unsigned id = TREE_COUNT; id-- > 0;) {
+     * cgroup2 first: killed half-way we leave a process that the next weir finds (and ends) by the cgroup2 cgroup,
+     * never one that only keeps a v1 cgroup busy. The process itself waits until all is done. */
+    for (unsigned id = 0; id < TREE_COUNT; id++) {
         if (u->dir[id] < 0)
             continue;
         int r = io_write_at(u->dir[id], "cgroup.procs", text, 0);
