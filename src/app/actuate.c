@@ -99,8 +99,8 @@ static void do_clean(struct unit_runtime *u, const struct decision *d)
         struct err e = ERR_NULL;
         int r = u->cgroup->ops->unit_remove(u->cgroup, &e);
         if (r < 0) {
-            log_warning("%s: cgroup not removed: %s; it is used anew at the next start", s->unit_names[u->index],
-                        e.text);
+            log_warning("%s: cgroup not removed: %s; it is used anew at the next start",
+                        s->unit_names[u->index], e.text);
             u->cgroup->ops->unit_release(u->cgroup);
             cleaned.error = -r;
         }

@@ -28,11 +28,12 @@ static void journal_intervention(const struct supervisor *s, const struct decisi
     int64_t some = d->unit == UNIT_NONE ? -1 : sampling_pressure(&s->units[d->unit], SAMPLE_MEMORY_SOME);
     (void)sd_journal_send("MESSAGE=%s", sentence, "MESSAGE_ID=%s", MESSAGE_ID_INTERVENTION, "PRIORITY=%d",
                           d->kind == DECISION_FAIL ? LOG_LEVEL_ERROR : LOG_LEVEL_NOTICE, "WEIR_SUPERVISOR=%s",
-                          s->config->name, "WEIR_UNIT=%s", unit, "WEIR_DECISION=%" PRIu64, d->id, "WEIR_ACTION=%s",
-                          decision_kind_name(d->kind), "WEIR_RULE=%s", d->rule, "WEIR_REASON=%s",
-                          decision_reason_name(d->reason), "WEIR_METRIC=%s", decision_metric_name(d->metric),
-                          "WEIR_OBSERVED=%s", decision_metric_format(d->metric, d->observed, observed),
-                          "WEIR_THRESHOLD=%s", decision_metric_format(d->metric, d->threshold, threshold),
+                          s->config->name, "WEIR_UNIT=%s", unit, "WEIR_DECISION=%" PRIu64, d->id,
+                          "WEIR_ACTION=%s", decision_kind_name(d->kind), "WEIR_RULE=%s", d->rule,
+                          "WEIR_REASON=%s", decision_reason_name(d->reason), "WEIR_METRIC=%s",
+                          decision_metric_name(d->metric), "WEIR_OBSERVED=%s",
+                          decision_metric_format(d->metric, d->observed, observed), "WEIR_THRESHOLD=%s",
+                          decision_metric_format(d->metric, d->threshold, threshold),
                           "WEIR_PRESSURE_SOME_PERMYRIAD=%" PRId64, some, NULL);
 }
 
@@ -42,7 +43,8 @@ void announce_decision(struct supervisor *s, const struct decision *d)
     enum decision_class class = decision_kind_class(d->kind);
     decision_narrate(d, s->unit_names, sentence, sizeof(sentence));
     if (class == DECISION_CLASS_INTERVENTION) {
-        log_message(d->kind == DECISION_FAIL ? LOG_LEVEL_ERROR : LOG_LEVEL_NOTICE, "#%" PRIu64 " %s", d->id, sentence);
+        log_message(d->kind == DECISION_FAIL ? LOG_LEVEL_ERROR : LOG_LEVEL_NOTICE, "#%" PRIu64 " %s", d->id,
+                    sentence);
         journal_intervention(s, d, sentence);
         control_signal(s, d, sentence);
     } else {
@@ -65,14 +67,16 @@ void announce_event(struct supervisor *s, const struct event *e)
     log_message(level, "%s", event_narrate(e, s->unit_names, sentence, sizeof(sentence)));
 }
 
-static void append_value(char *buf, size_t size, const char *label, const struct sample *s, enum sample_field field)
+static void append_value(char *buf, size_t size, const char *label, const struct sample *s,
+                         enum sample_field field)
 {
     char value[FORMAT_SIZE_MAX];
     size_t n = strlen(buf);
     if (!sample_has(s, field))
         return;
     if (sample_field_info(field)->type == SAMPLE_TYPE_BYTES)
-        (void)snprintf(buf + n, size - n, "%s%s %s", n ? ", " : "", label, format_size(s->value[field], value));
+        (void)snprintf(buf + n, size - n, "%s%s %s", n ? ", " : "", label,
+                       format_size(s->value[field], value));
     else
         (void)snprintf(buf + n, size - n, "%s%s %" PRIu64, n ? ", " : "", label, s->value[field]);
 }

@@ -64,8 +64,8 @@ static int unknown_unit(struct supervisor *s, const char *name, sd_bus_error *er
         size_t n = strlen(names);
         (void)snprintf(names + n, sizeof(names) - n, "%s%s", n ? ", " : "", s->unit_names[i]);
     }
-    return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "no unit '%s' in supervisor '%s'; units: %s", name,
-                             s->config->name, names);
+    return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "no unit '%s' in supervisor '%s'; units: %s",
+                             name, s->config->name, names);
 }
 
 static int method_command(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -133,7 +133,8 @@ static int method_shutdown(sd_bus_message *m, void *userdata, sd_bus_error *erro
     (void)sd_bus_flush(c->bus);
     if (keep) {
         s->keep = true;
-        supervisor_mark(s, UNIT_NONE, "ending without its units (uid %u): the next weir adopts them", sender_uid(m));
+        supervisor_mark(s, UNIT_NONE, "ending without its units (uid %u): the next weir adopts them",
+                        sender_uid(m));
         state_save(s);
         (void)sd_event_exit(s->event, 0);
     } else {
@@ -149,7 +150,8 @@ static const sd_bus_vtable control_vtable[] = {
     SD_BUS_VTABLE_START(0),
     SD_BUS_METHOD_WITH_ARGS("Status", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", document), method_status,
                             SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD_WITH_ARGS("Command", SD_BUS_ARGS("s", verb, "s", unit), SD_BUS_NO_RESULT, method_command, 0),
+    SD_BUS_METHOD_WITH_ARGS("Command", SD_BUS_ARGS("s", verb, "s", unit), SD_BUS_NO_RESULT, method_command,
+                            0),
     SD_BUS_METHOD_WITH_ARGS("Set", SD_BUS_ARGS("s", unit, "s", assignment), SD_BUS_NO_RESULT, method_set, 0),
     SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", changes), method_reload, 0),
     SD_BUS_METHOD_WITH_ARGS("Shutdown", SD_BUS_ARGS("b", keep), SD_BUS_NO_RESULT, method_shutdown, 0),
@@ -196,8 +198,9 @@ static int client_start(struct control_client *c, int fd)
     if (r >= 0)
         r = sd_bus_add_object_vtable(c->bus, &c->vtable, CONTROL_PATH, CONTROL_INTERFACE, control_vtable, c);
     if (r >= 0)
-        r = sd_bus_match_signal_async(c->bus, &c->closed, "org.freedesktop.DBus.Local", "/org/freedesktop/DBus/Local",
-                                      "org.freedesktop.DBus.Local", "Disconnected", on_closed, NULL, c);
+        r = sd_bus_match_signal_async(c->bus, &c->closed, "org.freedesktop.DBus.Local",
+                                      "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
+                                      "Disconnected", on_closed, NULL, c);
     if (r >= 0)
         r = sd_bus_start(c->bus);
     if (r >= 0)

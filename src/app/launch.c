@@ -33,9 +33,10 @@ char *run_path(const struct supervisor *s, const char *unit, const char *suffix)
 /* ------------------------------------------------ environment ------------------------------------------------ */
 
 /* weir's own relations with its manager: not the unit's business. */
-static const char *const not_inherited[] = {"NOTIFY_SOCKET",  "WATCHDOG_USEC", "WATCHDOG_PID",          "LISTEN_FDS",
-                                            "LISTEN_PID",     "LISTEN_FDNAMES", "JOURNAL_STREAM",       "INVOCATION_ID",
-                                            "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE"};
+static const char *const not_inherited[] = {"NOTIFY_SOCKET",        "WATCHDOG_USEC", "WATCHDOG_PID",
+                                            "LISTEN_FDS",           "LISTEN_PID",    "LISTEN_FDNAMES",
+                                            "JOURNAL_STREAM",       "INVOCATION_ID", "MEMORY_PRESSURE_WATCH",
+                                            "MEMORY_PRESSURE_WRITE"};
 
 struct environment {
     char **entries;
@@ -130,7 +131,8 @@ static char **build_environment(const struct unit_runtime *u)
                         *pressure = run_path(s, c->name, ".pressure"), *path = NULL;
     const char *old = environment_get(&env, "PATH");
     if (s->wrap_fd >= 0 && wrap &&
-        asprintf(&path, "%s:%s", wrap, old ? old : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin") > 0)
+        asprintf(&path, "%s:%s", wrap,
+                 old ? old : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin") > 0)
         environment_put_pair(&env, "PATH", path);
     if (c->ready.type == CONFIG_READY_NOTIFY)
         environment_put_pair(&env, "NOTIFY_SOCKET", notify);
@@ -152,7 +154,8 @@ void launch_limits(const struct supervisor *s, const struct unit_runtime *u, str
     *ret = (struct host_limits){
         .memory_max_bytes = p->memory_max_bytes,
         .memory_high_bytes = p->memory_high_bytes,
-        .memory_swap_max_bytes = config_size_resolve(&c->memory_swap_max, s->info.memory_total_bytes, UINT64_MAX),
+        .memory_swap_max_bytes =
+            config_size_resolve(&c->memory_swap_max, s->info.memory_total_bytes, UINT64_MAX),
         .memory_oom_group = c->memory_oom_group,
         .pids_max = c->pids_max,
         .cpu_max_permyriad = c->cpu_max_permyriad,
@@ -289,11 +292,12 @@ static int check_port(const struct unit_runtime *u, struct err *reterr)
     pid_t pid;
     if (port_find_holder(ready->host, ready->port, &pid, text, sizeof(text)) != 1)
         return 0;
-    return err_set(reterr, -EADDRINUSE, "ready: %s before the unit was started; end it, or give the unit another port",
-                   text);
+    return err_set(reterr, -EADDRINUSE,
+                   "ready: %s before the unit was started; end it, or give the unit another port", text);
 }
 
-static int fill_spec(const struct unit_runtime *u, int output_fd, gid_t *groups, struct host_spawn *ret, struct err *e)
+static int fill_spec(const struct unit_runtime *u, int output_fd, gid_t *groups, struct host_spawn *ret,
+                     struct err *e)
 {
     const struct config_unit *c = u->config;
     *ret = (struct host_spawn){
@@ -364,8 +368,8 @@ static void try_exit(struct unit_runtime *u)
     if (u->exit_retry)
         (void)sd_event_source_set_time_relative(u->exit_retry, EXIT_RETRY_US);
     else
-        (void)sd_event_add_time_relative(u->s->event, &u->exit_retry, CLOCK_MONOTONIC, EXIT_RETRY_US, 1, on_exit_retry,
-                                         u);
+        (void)sd_event_add_time_relative(u->s->event, &u->exit_retry, CLOCK_MONOTONIC, EXIT_RETRY_US, 1,
+                                         on_exit_retry, u);
     if (u->exit_retry)
         (void)sd_event_source_set_enabled(u->exit_retry, SD_EVENT_ONESHOT);
     else

@@ -25,7 +25,8 @@ static uint32_t unit_abilities(const struct supervisor *s)
 }
 
 /* Policies of s->config's units, in its own order, into ret (config->unit_count entries). */
-static int resolve(struct supervisor *s, struct config *config, struct policy *ret_policy, struct unit_policy *ret)
+static int resolve(struct supervisor *s, struct config *config, struct policy *ret_policy,
+                   struct unit_policy *ret)
 {
     _cleanup_free_ uint32_t *abilities = calloc(config->unit_count, sizeof(*abilities));
     if (!abilities)
@@ -40,7 +41,8 @@ static void attach_unit(struct supervisor *s, uint16_t index, struct config_unit
 {
     struct unit_runtime *u = &s->units[index];
     if (!u->s) {
-        *u = (struct unit_runtime){.s = s, .index = index, .pidfd = -1, .pressure_fifo = -1, .via = UNIT_NONE};
+        *u =
+            (struct unit_runtime){.s = s, .index = index, .pidfd = -1, .pressure_fifo = -1, .via = UNIT_NONE};
         s->unit_names[index] = u->name;
     }
     u->config = config;
@@ -80,7 +82,8 @@ static int apply_limits(struct supervisor *s, struct unit_runtime *u, struct err
     launch_limits(s, u, &limits);
     int r = u->cgroup->ops->unit_set_limits(u->cgroup, &limits, reterr);
     if (u->output)
-        output_set_limits(u->output, u->config->log_size_bytes, u->config->log_files, u->config->log_rate_bytes);
+        output_set_limits(u->output, u->config->log_size_bytes, u->config->log_files,
+                          u->config->log_rate_bytes);
     /* usage thresholds stand where the new limit's ladder steps are */
     sampling_unwatch(u);
     sampling_watch(u);
@@ -94,7 +97,8 @@ static void tell_engine(struct supervisor *s, uint16_t unit)
     supervisor_post_simple(s, EVENT_POLICY, unit, s->units[unit].generation);
 }
 
-int reload_set(struct supervisor *s, const char *unit, const char *assignment, uint32_t uid, struct err *reterr)
+int reload_set(struct supervisor *s, const char *unit, const char *assignment, uint32_t uid,
+               struct err *reterr)
 {
     struct unit_runtime *u = supervisor_unit(s, unit);
     const char *equals = strchr(assignment, '=');

@@ -12,8 +12,8 @@
 
 #include "weir/base/log.h"
 
-#define TIMER_ACCURACY_US 1       /* sd-event's default of 250 ms would blur every sample's time */
-#define CLOCK_STEP_US 10000       /* a wall clock step above this is told to the store (store.h) */
+#define TIMER_ACCURACY_US 1     /* sd-event's default of 250 ms would blur every sample's time */
+#define CLOCK_STEP_US     10000 /* a wall clock step above this is told to the store (store.h) */
 
 void sampling_read(struct unit_runtime *u, enum sample_cause cause, uint64_t late_us, uint32_t missed)
 {
@@ -139,16 +139,18 @@ void sampling_rearm(struct supervisor *s)
             next = u->next_fast_us < next ? u->next_fast_us : next;
     }
     (void)sd_event_source_set_time(s->deadline_source, next);
-    (void)sd_event_source_set_enabled(s->deadline_source, next == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+    (void)sd_event_source_set_enabled(s->deadline_source,
+                                      next == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
 
 int sampling_start(struct supervisor *s, struct err *reterr)
 {
     s->tick_us = now_us() + s->policy.interval_us;
-    int r = sd_event_add_time(s->event, &s->tick_source, CLOCK_MONOTONIC, s->tick_us, TIMER_ACCURACY_US, on_tick, s);
+    int r = sd_event_add_time(s->event, &s->tick_source, CLOCK_MONOTONIC, s->tick_us, TIMER_ACCURACY_US,
+                              on_tick, s);
     if (r >= 0)
-        r = sd_event_add_time(s->event, &s->deadline_source, CLOCK_MONOTONIC, USEC_INFINITY, TIMER_ACCURACY_US,
-                              on_deadline, s);
+        r = sd_event_add_time(s->event, &s->deadline_source, CLOCK_MONOTONIC, USEC_INFINITY,
+                              TIMER_ACCURACY_US, on_deadline, s);
     /* ticks first: a flood of output or notifications in the same turn must not make them late */
     if (r >= 0)
         r = sd_event_source_set_priority(s->tick_source, SD_EVENT_PRIORITY_IMPORTANT);
@@ -208,13 +210,15 @@ void sampling_watch(struct unit_runtime *u)
     struct err e = ERR_NULL;
     int n = u->cgroup->ops->unit_watch(u->cgroup, stall, window, thresholds, count, watches, &e);
     if (n < 0) {
-        log_warning("%s: kernel notifications: %s; going on with the timer alone", s->unit_names[u->index], e.text);
+        log_warning("%s: kernel notifications: %s; going on with the timer alone", s->unit_names[u->index],
+                    e.text);
         return;
     }
     for (int i = 0; i < n; i++) {
         struct unit_watch *w = &u->watches[u->watch_count];
         *w = (struct unit_watch){.s = s, .unit = u->index, .watch = watches[i]};
-        if (sd_event_add_io(s->event, &w->source, watches[i].fd, watches[i].poll_events, on_notification, w) >= 0)
+        if (sd_event_add_io(s->event, &w->source, watches[i].fd, watches[i].poll_events, on_notification,
+                            w) >= 0)
             u->watch_count++;
     }
 }

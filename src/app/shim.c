@@ -25,10 +25,11 @@
 #include "weir/base/cleanup.h"
 #include "wrap_protocol.h"
 
-#define SHIM_PATIENCE_S 30 /* chosen: longer than systemd takes to start weir anew, shorter than callers' own limits */
-#define SHIM_RETRY_NS 100000000L
-#define EXIT_UNAVAILABLE 69 /* EX_UNAVAILABLE, sysexits.h */
-#define EXIT_NOT_FOUND 127  /* as shells say */
+#define SHIM_PATIENCE_S                                                                                      \
+    30 /* chosen: longer than systemd takes to start weir anew, shorter than callers' own limits */
+#define SHIM_RETRY_NS    100000000L
+#define EXIT_UNAVAILABLE 69  /* EX_UNAVAILABLE, sysexits.h */
+#define EXIT_NOT_FOUND   127 /* as shells say */
 #define EXIT_CANNOT_EXEC 126
 
 static int split_path(const char *execfn, char folder[static PATH_MAX], char socket_path[static PATH_MAX],

@@ -20,9 +20,10 @@
 #include "weir/base/fdio.h"
 #include "weir/base/log.h"
 
-#define STATE_FILE "state.json"
+#define STATE_FILE    "state.json"
 #define STATE_VERSION 1
-#define LEFTOVER_WAIT_MS 2000 /* chosen: cgroup.kill takes ms; a process in uninterruptible I/O may take longer */
+#define LEFTOVER_WAIT_MS                                                                                     \
+    2000 /* chosen: cgroup.kill takes ms; a process in uninterruptible I/O may take longer */
 
 static void cleanup_json(json_t **j)
 {
@@ -33,9 +34,8 @@ void state_save(struct supervisor *s)
 {
     if (s->adopting)
         return; /* killed now, the next weir must find the ones that are still to come */
-    _cleanup_(cleanup_json) json_t *root =
-        json_pack("{s:i, s:i, s:s, s:[]}", "version", STATE_VERSION, "pid", (int)getpid(), "base", host_base(s->host),
-                  "units");
+    _cleanup_(cleanup_json) json_t *root = json_pack("{s:i, s:i, s:s, s:[]}", "version", STATE_VERSION, "pid",
+                                                     (int)getpid(), "base", host_base(s->host), "units");
     json_t *units = json_object_get(root, "units");
     for (uint16_t i = 0; units && i < s->unit_count; i++) {
         const struct unit_runtime *u = &s->units[i];
@@ -43,11 +43,11 @@ void state_save(struct supervisor *s)
             continue;
         const char *via = u->via == UNIT_NONE ? "" : s->unit_names[u->via];
         (void)json_array_append_new(
-            units, json_pack("{s:s, s:I, s:I, s:I, s:I, s:b, s:s}", "name", s->unit_names[i], "pid", (json_int_t)u->pid,
-                             "start_ticks", (json_int_t)u->start_ticks, "inode",
+            units, json_pack("{s:s, s:I, s:I, s:I, s:I, s:b, s:s}", "name", s->unit_names[i], "pid",
+                             (json_int_t)u->pid, "start_ticks", (json_int_t)u->start_ticks, "inode",
                              (json_int_t)u->cgroup->ops->unit_inode(u->cgroup), "generation",
-                             (json_int_t)u->generation, "ready", u->ready || u->config->ready.type == CONFIG_READY_NONE,
-                             "via", via));
+                             (json_int_t)u->generation, "ready",
+                             u->ready || u->config->ready.type == CONFIG_READY_NONE, "via", via));
     }
     _cleanup_free_ char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
     int r = text ? fd_replace_file_at(s->run_dirfd, STATE_FILE, text, strlen(text), 0600) : -ENOMEM;
@@ -82,7 +82,8 @@ static int end_leftover(struct supervisor *s, const char *name, struct host_unit
     pid_t pids[8];
     int count = cgroup->ops->unit_pids(cgroup, pids, ARRAY_SIZE(pids));
     if (count > 0)
-        supervisor_mark(s, UNIT_NONE, "%s: its main process is gone, %d processes were left (pid %d ...): ending them",
+        supervisor_mark(s, UNIT_NONE,
+                        "%s: its main process is gone, %d processes were left (pid %d ...): ending them",
                         name, count, (int)pids[0]);
     for (int waited = 0; cgroup->ops->unit_populated(cgroup) == 1; waited += 10) {
         if (waited > LEFTOVER_WAIT_MS)
@@ -115,6 +116,20 @@ static uint16_t unit_index(struct supervisor *s, const char *name)
     return u ? u->index : UNIT_NONE;
 }
 
+/* Another cgroup stands there than the one we knew. With a process in it it is not ours to touch; an empty one is
+ * what a weir leaves that is killed after making it and before writing that down. */
+static int check_stale(struct supervisor *s, const char *name)
+{
+    struct host_unit *cgroup = NULL;
+    struct err ignored = ERR_NULL;
+    int r = s->host->ops->unit_open(s->host, name, 0, &cgroup, &ignored);
+    if (r < 0)
+        return r == -ENOENT ? 0 : -ESTALE;
+    r = cgroup->ops->unit_populated(cgroup);
+    cgroup->ops->unit_release(cgroup);
+    return r == 0 ? 0 : -ESTALE;
+}
+
 static int adopt_one(struct supervisor *s, json_t *entry, struct err *reterr)
 {
     const char *name = json_string_value(json_object_get(entry, "name"));
@@ -127,8 +142,10 @@ static int adopt_one(struct supervisor *s, json_t *entry, struct err *reterr)
     int r = s->host->ops->unit_open(s->host, name, inode, &cgroup, reterr);
     if (r == -ENOENT)
         return 0; /* it ended meanwhile, and nothing is left */
+    if (r == -ESTALE)
+        return check_stale(s, name); /* reterr tells of both inodes */
     if (r < 0)
-        return r; /* -ESTALE: another cgroup stands there; not ours to touch */
+        return r;
     struct unit_runtime *u = supervisor_unit(s, name);
     int pidfd = -1;
     if (!u || pid <= 0 || host_process_open(pid, ticks, &pidfd) < 0 ||
@@ -145,7 +162,8 @@ static int adopt_one(struct supervisor *s, json_t *entry, struct err *reterr)
     uint16_t via = unit_index(s, json_string_value(json_object_get(entry, "via")));
     bool ready = json_is_true(json_object_get(entry, "ready"));
     supervisor_mark(s, u->index, "found running (pid %d): adopted", (int)pid);
-    launch_adopt(u, pid, pidfd, ticks, (uint32_t)json_integer_value(json_object_get(entry, "generation")), via, ready);
+    launch_adopt(u, pid, pidfd, ticks, (uint32_t)json_integer_value(json_object_get(entry, "generation")),
+                 via, ready);
     return 0;
 }
 

@@ -39,9 +39,10 @@ static void set_pressure(json_t *unit, const struct unit_runtime *u)
 static void set_reading(json_t *unit, const struct unit_runtime *u)
 {
     static const enum sample_field fields[] = {
-        SAMPLE_MEMORY_CURRENT,  SAMPLE_MEMORY_PEAK, SAMPLE_MEMORY_MAX,      SAMPLE_MEMORY_HIGH, SAMPLE_MEMORY_SWAP,
-        SAMPLE_PIDS_CURRENT,    SAMPLE_PIDS_MAX,    SAMPLE_PIDS_EVENTS_MAX, SAMPLE_EVENTS_MAX,  SAMPLE_EVENTS_HIGH,
-        SAMPLE_EVENTS_OOM_KILL, SAMPLE_CPU_USAGE,   SAMPLE_FROZEN,
+        SAMPLE_MEMORY_CURRENT, SAMPLE_MEMORY_PEAK,  SAMPLE_MEMORY_MAX,      SAMPLE_MEMORY_HIGH,
+        SAMPLE_MEMORY_SWAP,    SAMPLE_PIDS_CURRENT, SAMPLE_PIDS_MAX,        SAMPLE_PIDS_EVENTS_MAX,
+        SAMPLE_EVENTS_MAX,     SAMPLE_EVENTS_HIGH,  SAMPLE_EVENTS_OOM_KILL, SAMPLE_CPU_USAGE,
+        SAMPLE_FROZEN,
     };
     json_t *reading = json_object();
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
@@ -65,20 +66,23 @@ static json_t *unit_json(struct supervisor *s, uint16_t i)
         "{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:b, s:b}", "name", s->unit_names[i], "kind",
         p->kind == UNIT_KIND_WRAPPED ? "wrapped" : "service", "state", unit_state_name(view.state), "mode",
         p->mode == UNIT_MODE_OBSERVE ? "observe" : "act", "state_since_us",
-        (json_int_t)(now > view.state_since_us && view.state_since_us ? now - view.state_since_us : 0), "generation",
-        (json_int_t)view.generation, "pid", (json_int_t)u->pid, "ladder", ladder_step_name(view.step), "frozen",
-        view.frozen, "recycling_off", view.recycling_off);
+        (json_int_t)(now > view.state_since_us && view.state_since_us ? now - view.state_since_us : 0),
+        "generation", (json_int_t)view.generation, "pid", (json_int_t)u->pid, "ladder",
+        ladder_step_name(view.step), "frozen", view.frozen, "recycling_off", view.recycling_off);
     if (!unit)
         return NULL;
     (void)json_object_set_new(unit, "restarts",
-                              json_pack("{s:I, s:I, s:I, s:I}", "failure", (json_int_t)view.failure_restarts, "recycle",
-                                        (json_int_t)view.recycles, "operator", (json_int_t)view.operator_restarts,
-                                        "failures_in_window", (json_int_t)view.failures));
+                              json_pack("{s:I, s:I, s:I, s:I}", "failure", (json_int_t)view.failure_restarts,
+                                        "recycle", (json_int_t)view.recycles, "operator",
+                                        (json_int_t)view.operator_restarts, "failures_in_window",
+                                        (json_int_t)view.failures));
     (void)json_object_set_new(unit, "ticks",
                               json_pack("{s:I, s:I, s:I}", "samples", (json_int_t)u->ticks_total, "skipped",
-                                        (json_int_t)u->ticks_missed, "late_max_us", (json_int_t)u->late_max_us));
+                                        (json_int_t)u->ticks_missed, "late_max_us",
+                                        (json_int_t)u->late_max_us));
     if (view.growth_bytes_per_s)
-        (void)json_object_set_new(unit, "growth_bytes_per_s", json_integer((json_int_t)view.growth_bytes_per_s));
+        (void)json_object_set_new(unit, "growth_bytes_per_s",
+                                  json_integer((json_int_t)view.growth_bytes_per_s));
     if (view.eta_us != USEC_INFINITY)
         (void)json_object_set_new(unit, "eta_us", json_integer((json_int_t)view.eta_us));
     if (p->memory_max_bytes != UINT64_MAX)
@@ -96,10 +100,10 @@ static json_t *store_json(struct supervisor *s)
 {
     struct store_status status;
     store_get_status(s->store, &status);
-    json_t *store = json_pack("{s:I, s:I, s:I, s:I, s:I}", "samples_written", (json_int_t)status.samples_written,
-                              "samples_dropped", (json_int_t)status.samples_dropped, "decisions_written",
-                              (json_int_t)status.decisions_written, "queued", (json_int_t)status.queued, "file_bytes",
-                              (json_int_t)status.file_bytes);
+    json_t *store = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I}", "samples_written", (json_int_t)status.samples_written, "samples_dropped",
+        (json_int_t)status.samples_dropped, "decisions_written", (json_int_t)status.decisions_written,
+        "queued", (json_int_t)status.queued, "file_bytes", (json_int_t)status.file_bytes);
     if (status.problem[0] && status.failing_since_us)
         (void)json_object_set_new(store, "problem", json_string(status.problem));
     return store;
@@ -109,10 +113,11 @@ char *status_json(struct supervisor *s)
 {
     struct store_status store;
     store_get_status(s->store, &store);
-    json_t *root = json_pack("{s:s, s:s, s:i, s:I, s:I, s:s, s:s, s:s, s:o, s:[]}", "supervisor", s->config->name,
-                             "version", WEIR_VERSION, "pid", (int)getpid(), "run", (json_int_t)store.run, "uptime_us",
-                             (json_int_t)(now_us() - s->started_us), "layout", host_layout_name(s->info.layout),
-                             "kernel", s->info.kernel, "config", s->config->path, "history", store_json(s), "units");
+    json_t *root =
+        json_pack("{s:s, s:s, s:i, s:I, s:I, s:s, s:s, s:s, s:o, s:[]}", "supervisor", s->config->name,
+                  "version", WEIR_VERSION, "pid", (int)getpid(), "run", (json_int_t)store.run, "uptime_us",
+                  (json_int_t)(now_us() - s->started_us), "layout", host_layout_name(s->info.layout),
+                  "kernel", s->info.kernel, "config", s->config->path, "history", store_json(s), "units");
     json_t *units = json_object_get(root, "units");
     for (uint16_t i = 0; units && i < s->unit_count; i++)
         (void)json_array_append_new(units, unit_json(s, i));

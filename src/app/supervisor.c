@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -61,7 +60,8 @@ void supervisor_post(struct supervisor *s, const struct event *e)
     if (s->queue_count == SUPERVISOR_QUEUE_MAX) {
         /* cannot happen with bounded handlers; a lost event is worse than a dead supervisor: units go on, the
          * next weir adopts them */
-        log_error("event queue is full (%d events in one turn): this is a bug in weir, ending", SUPERVISOR_QUEUE_MAX);
+        log_error("event queue is full (%d events in one turn): this is a bug in weir, ending",
+                  SUPERVISOR_QUEUE_MAX);
         abort();
     }
     s->queue[(s->queue_head + s->queue_count++) % SUPERVISOR_QUEUE_MAX] = *e;
@@ -73,7 +73,8 @@ void supervisor_post_simple(struct supervisor *s, enum event_kind kind, uint16_t
     supervisor_post(s, &e);
 }
 
-void supervisor_post_outcome(struct supervisor *s, const struct decision *d, enum event_result result, int error)
+void supervisor_post_outcome(struct supervisor *s, const struct decision *d, enum event_result result,
+                             int error)
 {
     struct event e = {.kind = EVENT_OUTCOME, .unit = d->unit, .generation = d->generation};
     e.outcome.decision_id = d->id;
@@ -145,7 +146,8 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si,
         log_notice("reload: %s", text ? text : "out of memory");
         free(text);
     } else if (s->signals_seen++ == 0) {
-        supervisor_mark(s, UNIT_NONE, "%s: stopping all units (once more: kill them)", strsignal((int)si->ssi_signo));
+        supervisor_mark(s, UNIT_NONE, "%s: stopping all units (once more: kill them)",
+                        strsignal((int)si->ssi_signo));
         s->shutting_down = true;
         (void)sd_notify(0, "STOPPING=1");
         supervisor_post_simple(s, EVENT_SHUTDOWN, UNIT_NONE, 0);
@@ -188,7 +190,9 @@ static int open_run_dir(struct supervisor *s, struct err *reterr)
     s->lock_fd = openat(s->run_dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (s->lock_fd < 0)
         return err_errno(reterr, -errno, "%s/lock", path);
-    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+    /* not flock(2): a child between clone and exec would hold that lock on for a weir that was killed just then */
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(s->lock_fd, F_SETLK, &lock) < 0) {
         char pid[16] = "";
         (void)fd_pread_text(s->lock_fd, pid, sizeof(pid));
         pid[strcspn(pid, "\n")] = '\0';
@@ -396,9 +400,13 @@ void supervisor_record_policy(struct supervisor *s)
 
 int supervisor_run(const struct supervisor_options *options, struct err *reterr)
 {
-    struct supervisor s = {
-        .info = *options->info, .config = options->config, .run_dirfd = -1, .lock_fd = -1, .wrap_fd = -1,
-        .control_fd = -1, .echo = options->echo};
+    struct supervisor s = {.info = *options->info,
+                           .config = options->config,
+                           .run_dirfd = -1,
+                           .lock_fd = -1,
+                           .wrap_fd = -1,
+                           .control_fd = -1,
+                           .echo = options->echo};
     s.config_path = strdup(s.config->path);
     if (!s.config_path)
         return err_errno(reterr, -ENOMEM, "config path");

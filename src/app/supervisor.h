@@ -29,11 +29,11 @@
 #include "weir/host/host.h"
 #include "weir/store/store.h"
 
-#define SUPERVISOR_QUEUE_MAX 4096 /* chosen: a turn posts a few events per unit; bounds a runaway */
-#define SUPERVISOR_UNITS_SPARE 32 /* units a reload may add before weir must be restarted */
-#define SUPERVISOR_RETIRED_MAX 16 /* reloads that removed running units, at the same time */
-#define EXIT_RETRY_US 10000       /* PIDFD_GET_INFO tells once the parent has reaped: ask again this often */
-#define EXIT_RETRY_MAX_US 800000  /* ... this long; below the engine's own bound of 1 s */
+#define SUPERVISOR_QUEUE_MAX   4096 /* chosen: a turn posts a few events per unit; bounds a runaway */
+#define SUPERVISOR_UNITS_SPARE 32   /* units a reload may add before weir must be restarted */
+#define SUPERVISOR_RETIRED_MAX 16   /* reloads that removed running units, at the same time */
+#define EXIT_RETRY_US          10000 /* PIDFD_GET_INFO tells once the parent has reaped: ask again this often */
+#define EXIT_RETRY_MAX_US      800000 /* ... this long; below the engine's own bound of 1 s */
 
 struct supervisor;
 
@@ -69,8 +69,8 @@ struct unit_runtime {
     struct output *output;
     struct probe *probe;
     struct notify_socket *notify;
-    char **environment; /* of the running generation: borrowed by its exec probe */
-    int pressure_fifo;  /* written to on NOTIFY; -1 = none */
+    char **environment;    /* of the running generation: borrowed by its exec probe */
+    int pressure_fifo;     /* written to on NOTIFY; -1 = none */
     char status_text[128]; /* STATUS= of the notify protocol */
 
     struct unit_watch watches[HOST_WATCHES_MAX];
@@ -78,8 +78,8 @@ struct unit_runtime {
     uint64_t next_fast_us; /* not before this, other than for a tick or an end */
     bool kernel_due;       /* a notification waits for it */
 
-    struct sample last;      /* newest reading */
-    struct sample tick[2];   /* the two newest ticks: pressure over the interval */
+    struct sample last;    /* newest reading */
+    struct sample tick[2]; /* the two newest ticks: pressure over the interval */
     uint32_t tick_count;
     uint64_t ticks_total, ticks_missed, late_max_us;
     uint64_t refused_output_lines;
@@ -92,7 +92,7 @@ struct supervisor {
     sd_event *event;
     struct host_info info;
     struct host *host;
-    struct config *config;  /* the newest */
+    struct config *config;                          /* the newest */
     struct config *retired[SUPERVISOR_RETIRED_MAX]; /* older ones that removed units still refer to */
     char *config_path;
     struct policy policy;
@@ -142,11 +142,13 @@ struct unit_runtime *supervisor_unit(struct supervisor *s, const char *name);
 /* Puts the event into the queue (seq and t_us are filled in when it is taken out). */
 void supervisor_post(struct supervisor *s, const struct event *e);
 void supervisor_post_simple(struct supervisor *s, enum event_kind kind, uint16_t unit, uint32_t generation);
-void supervisor_post_outcome(struct supervisor *s, const struct decision *d, enum event_result result, int error);
+void supervisor_post_outcome(struct supervisor *s, const struct decision *d, enum event_result result,
+                             int error);
 /* Works the queue off. Called by every handler of the loop at its end. */
 void supervisor_drain(struct supervisor *s);
 /* A line in weir's log and in the record's time line. */
-void supervisor_mark(struct supervisor *s, uint16_t unit, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void supervisor_mark(struct supervisor *s, uint16_t unit, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* The policy now in force, for the record, before the event that makes the engine see it. */
 void supervisor_record_policy(struct supervisor *s);
@@ -211,7 +213,8 @@ void control_signal(struct supervisor *s, const struct decision *d, const char *
 int reload_build(struct supervisor *s, struct err *reterr);
 /* Reads the config file again. *ret_text (owned by the caller): what changed, or the problems. */
 int reload_config(struct supervisor *s, char **ret_text);
-int reload_set(struct supervisor *s, const char *unit, const char *assignment, uint32_t uid, struct err *reterr);
+int reload_set(struct supervisor *s, const char *unit, const char *assignment, uint32_t uid,
+               struct err *reterr);
 
 /* --- status.c --- */
 char *status_json(struct supervisor *s); /* owned by the caller; NULL = out of memory */

@@ -66,7 +66,8 @@ static void client_answer(struct wrap_client *c, enum wrap_answer_kind kind, con
 static struct unit_runtime *unit_by_wrap(struct supervisor *s, const char *name)
 {
     for (uint16_t i = 0; i < s->unit_count; i++)
-        if (s->units[i].config->wrap && s->policy_units[i].enabled && strcmp(s->units[i].config->wrap, name) == 0)
+        if (s->units[i].config->wrap && s->policy_units[i].enabled &&
+            strcmp(s->units[i].config->wrap, name) == 0)
             return &s->units[i];
     return NULL;
 }
@@ -233,8 +234,8 @@ void wrap_refuse(struct unit_runtime *u, const struct decision *d)
     char text[512];
     if (!c)
         return;
-    (void)snprintf(text, sizeof(text), "unit '%s' must not start: %s; 'weir start %s' allows it again", u->config->name,
-                   decision_reason_text(d->reason), u->config->name);
+    (void)snprintf(text, sizeof(text), "unit '%s' must not start: %s; 'weir start %s' allows it again",
+                   u->config->name, decision_reason_text(d->reason), u->config->name);
     client_answer(c, WRAP_ANSWER_REFUSE, text);
 }
 

@@ -9,8 +9,8 @@
 
 #include <stdint.h>
 
-#define WRAP_VERSION 1
-#define WRAP_NAME_MAX 64
+#define WRAP_VERSION         1
+#define WRAP_NAME_MAX        64
 #define WRAP_ENVIRONMENT_MAX 1024
 
 struct wrap_request {

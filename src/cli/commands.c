@@ -27,40 +27,52 @@ const struct cli_option_info cli_options[] = {
 const size_t cli_option_count = ARRAY_SIZE(cli_options);
 
 #define READING (OPTION_TARGET | OPTION_JSON)
-#define RECORD (OPTION_TARGET | OPTION_UNIT | OPTION_RANGE | OPTION_RUN | OPTION_JSON | OPTION_ALL | OPTION_LIMIT)
+#define RECORD                                                                                               \
+    (OPTION_TARGET | OPTION_UNIT | OPTION_RANGE | OPTION_RUN | OPTION_JSON | OPTION_ALL | OPTION_LIMIT)
 
 const struct cli_command cli_commands[] = {
-    {"run", "CONFIG", 1, 1, OPTION_VERBOSE, "launch the units of a config and supervise them, in the foreground",
-     "Launches the service units of CONFIG, each in a cgroup of its own with its limits, and supervises them until "
-     "they have ended or weir is told to stop (SIGTERM, SIGINT, weir stop). With -v the units' output is shown too. "
+    {"run", "CONFIG", 1, 1, OPTION_VERBOSE,
+     "launch the units of a config and supervise them, in the foreground",
+     "Launches the service units of CONFIG, each in a cgroup of its own with its limits, and supervises them "
+     "until "
+     "they have ended or weir is told to stop (SIGTERM, SIGINT, weir stop). With -v the units' output is "
+     "shown too. "
      "Exit status 1 when a unit was given up.",
      "weir run search-docs.ini    # until Ctrl-C\n", cmd_run},
-    {"check", "[CONFIG]", 0, 1, OPTION_ALL, "tell every error of a config, with its line and what would be right",
-     "Reads CONFIG and prints every error with its line, what is wrong and what would be right. Exit status 1 when "
+    {"check", "[CONFIG]", 0, 1, OPTION_ALL,
+     "tell every error of a config, with its line and what would be right",
+     "Reads CONFIG and prints every error with its line, what is wrong and what would be right. Exit status "
+     "1 when "
      "there is one. Without CONFIG prints a commented sample config.",
      "weir check search-docs.ini\nweir check > new.ini    # a sample with every key\n", cmd_check},
     {"doctor", "", 0, 0, OPTION_JSON, "tell what this host can and cannot do",
-     "Prints the cgroup layout, the controllers and each ability of the kernel that weir uses, with what it is used "
+     "Prints the cgroup layout, the controllers and each ability of the kernel that weir uses, with what it "
+     "is used "
      "for and what follows where it is missing. Changes nothing.",
      "weir doctor\n", cmd_doctor},
     {"status", "[UNIT]", 0, 1, READING, "show the units: state, limits, memory, pressure, restarts",
-     "Asks the running supervisor. Pressure is the share of the last interval in which some, or all, tasks were "
+     "Asks the running supervisor. Pressure is the share of the last interval in which some, or all, tasks "
+     "were "
      "stalled, from the kernel's totals.",
      "weir status\nweir status --json | jq .units\n", cmd_status},
     {"start", "UNIT", 1, 1, OPTION_TARGET, "start a unit, or allow a wrapped one to be started again",
-     "A unit that was given up may fail as often as a new one again. A wrapped unit is started by its server.",
+     "A unit that was given up may fail as often as a new one again. A wrapped unit is started by its "
+     "server.",
      "weir start server\n", cmd_start},
     {"stop", "[UNIT]", 0, 1, OPTION_TARGET | OPTION_KEEP, "stop a unit, or the supervisor with all its units",
-     "With UNIT: SIGTERM, after stop_timeout its whole cgroup is killed. Without: all units, in reverse order, then "
+     "With UNIT: SIGTERM, after stop_timeout its whole cgroup is killed. Without: all units, in reverse "
+     "order, then "
      "the supervisor. With --keep the supervisor alone ends, and the units go on.",
      "weir stop worker\nweir stop\n", cmd_stop},
     {"restart", "UNIT", 1, 1, OPTION_TARGET, "stop a unit and start it again",
      "A wrapped unit is stopped; its server starts it again.", "weir restart worker\n", cmd_restart},
     {"freeze", "UNIT", 1, 1, OPTION_TARGET, "freeze all processes of a unit", "Until weir thaw.",
      "weir freeze worker\n", cmd_freeze},
-    {"thaw", "UNIT", 1, 1, OPTION_TARGET, "thaw a frozen unit", "Undoes weir freeze.", "weir thaw worker\n", cmd_thaw},
+    {"thaw", "UNIT", 1, 1, OPTION_TARGET, "thaw a frozen unit", "Undoes weir freeze.", "weir thaw worker\n",
+     cmd_thaw},
     {"set", "UNIT KEY=VALUE", 2, 2, OPTION_TARGET, "change a limit or threshold of a running unit, on record",
-     "The change holds until the supervisor ends or the config is reloaded; weir.conf(5) says which keys can be "
+     "The change holds until the supervisor ends or the config is reloaded; weir.conf(5) says which keys can "
+     "be "
      "changed on a running unit.",
      "weir set worker memory_max=5G\nweir set worker restart_at=80%\n", cmd_set},
     {"reload", "", 0, 0, OPTION_TARGET, "apply a changed config and show the difference",
@@ -68,19 +80,23 @@ const struct cli_command cli_commands[] = {
      "weir reload\n", cmd_reload},
     {"history", "[samples|interventions|restarts|pressure|runs]", 0, 1, RECORD | OPTION_CSV,
      "ask the record (works while no supervisor runs)",
-     "Reads the supervisor's history file. interventions is the default; samples are the readings as they were "
-     "taken; pressure is computed between consecutive samples from the kernel's totals; restarts tells each end of a "
+     "Reads the supervisor's history file. interventions is the default; samples are the readings as they "
+     "were "
+     "taken; pressure is computed between consecutive samples from the kernel's totals; restarts tells each "
+     "end of a "
      "unit with its cause from evidence; runs lists the supervisor's lives.",
-     "weir history\nweir history samples -u worker --since -10m\nweir history restarts --json\n", cmd_history},
+     "weir history\nweir history samples -u worker --since -10m\nweir history restarts --json\n",
+     cmd_history},
     {"explain", "ID|RUN:ID|last", 1, 1, OPTION_TARGET | OPTION_JSON,
      "one intervention: rule, evidence before, what was done, what came of it",
-     "ID is the number that weir history and the log print after #.", "weir explain last\nweir explain 3:17\n",
-     cmd_explain},
-    {"log", "", 0, 0, RECORD | OPTION_FOLLOW, "samples, events and decisions in one time line", "Oldest first.",
-     "weir log -f\nweir log --since -1m\n", cmd_log},
+     "ID is the number that weir history and the log print after #.",
+     "weir explain last\nweir explain 3:17\n", cmd_explain},
+    {"log", "", 0, 0, RECORD | OPTION_FOLLOW, "samples, events and decisions in one time line",
+     "Oldest first.", "weir log -f\nweir log --since -1m\n", cmd_log},
     {"replay", "[RUN]", 0, 1, OPTION_TARGET | OPTION_ALL | OPTION_JSON,
      "feed a recorded run to the engine again and compare the decisions",
-     "Uses the policies that were recorded with the run. The decisions must be the same, byte for byte; exit status 1 "
+     "Uses the policies that were recorded with the run. The decisions must be the same, byte for byte; exit "
+     "status 1 "
      "and the first difference when they are not.",
      "weir replay    # the last run\n", cmd_replay},
 };
@@ -96,14 +112,16 @@ static void print_options(unsigned mask, FILE *out)
         char letter[8] = "    ";
         if (o->letter)
             (void)snprintf(letter, sizeof(letter), "-%c, ", o->letter);
-        (void)snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->value ? " " : "", o->value ? o->value : "");
+        (void)snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->value ? " " : "",
+                       o->value ? o->value : "");
         fprintf(out, "  %-22s %s\n", left, o->text);
     }
 }
 
 static void print_general_help(FILE *out)
 {
-    fputs("weir launches services inside cgroups, watches the kernel's pressure and event files, and holds work back or\n"
+    fputs("weir launches services inside cgroups, watches the kernel's pressure and event files, and holds "
+          "work back or\n"
           "restarts the worker before memory runs out.\n\nUsage: weir COMMAND [OPTIONS] ...\n\n",
           out);
     for (size_t i = 0; i < cli_command_count; i++)

@@ -22,7 +22,7 @@ enum cli_option {
 
 struct cli_command {
     const char *name;
-    const char *words;    /* "UNIT", "[samples|interventions|...]": for usage */
+    const char *words; /* "UNIT", "[samples|interventions|...]": for usage */
     size_t words_min, words_max;
     unsigned options;
     const char *summary;  /* one line */

@@ -18,17 +18,19 @@
 #include "status.h"
 
 #define WAIT_STEP_US 50000
-#define WAIT_MAX_US (120 * USEC_PER_SEC) /* chosen: above the default ready_timeout and stop_timeout together */
+#define WAIT_MAX_US                                                                                          \
+    (120 * USEC_PER_SEC) /* chosen: above the default ready_timeout and stop_timeout together */
 
 static int tell(const char *command, const struct cli_target *t, int r, const sd_bus_error *error)
 {
     if (r == -ECONNREFUSED || r == -ENOENT) {
-        fprintf(stderr, "weir %s: supervisor '%s' is not running (no one answers at %s)\n", command, t->name, t->socket);
+        fprintf(stderr, "weir %s: supervisor '%s' is not running (no one answers at %s)\n", command, t->name,
+                t->socket);
         return CLI_EXIT_NOT_RUNNING;
     }
     if (sd_bus_error_has_name(error, SD_BUS_ERROR_ACCESS_DENIED)) {
-        fprintf(stderr, "weir %s: not allowed: only root and the user who runs supervisor '%s' may do that\n", command,
-                t->name);
+        fprintf(stderr, "weir %s: not allowed: only root and the user who runs supervisor '%s' may do that\n",
+                command, t->name);
         return CLI_EXIT_DENIED;
     }
     fprintf(stderr, "weir %s: %s\n", command, error && error->message ? error->message : strerror(-r));
@@ -36,8 +38,8 @@ static int tell(const char *command, const struct cli_target *t, int r, const sd
 }
 
 /* One method call with an optional signature of strings; *ret_text (owned) gets a returned string, if any. */
-static int call(const struct cli_target *t, const char *method, const char *types, const char *a, const char *b,
-                char **ret_text, sd_bus_error *error)
+static int call(const struct cli_target *t, const char *method, const char *types, const char *a,
+                const char *b, char **ret_text, sd_bus_error *error)
 {
     _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
@@ -113,7 +115,8 @@ static bool wait_is_over(json_t *unit, const struct wait *w)
 {
     const char *state = json_string_value(json_object_get(unit, "state"));
     if (w->check_frozen)
-        return json_integer_value(json_object_get(json_object_get(unit, "reading"), "cgroup.frozen")) == w->want_frozen;
+        return json_integer_value(json_object_get(json_object_get(unit, "reading"), "cgroup.frozen")) ==
+               w->want_frozen;
     if (json_integer_value(json_object_get(unit, "generation")) <= w->generation_above)
         return false;
     for (const char *const *s = w->states; *s; s++)
@@ -140,8 +143,8 @@ static int wait_for(const struct cli_target *t, const char *command, const struc
         json_decref(root);
         (void)usleep(WAIT_STEP_US);
     }
-    fprintf(stderr, "weir %s: %s: not done after %llu s; 'weir status' and 'weir log' tell more\n", command, w->unit,
-            (unsigned long long)(WAIT_MAX_US / USEC_PER_SEC));
+    fprintf(stderr, "weir %s: %s: not done after %llu s; 'weir status' and 'weir log' tell more\n", command,
+            w->unit, (unsigned long long)(WAIT_MAX_US / USEC_PER_SEC));
     return CLI_EXIT_FAILED;
 }
 
@@ -239,8 +242,8 @@ int cmd_stop(const struct cli_args *args)
     return unit_command(args, "stop");
 }
 
-static int simple_call(const struct cli_args *args, const char *command, const char *method, const char *types,
-                       const char *a, const char *b, const char *done)
+static int simple_call(const struct cli_args *args, const char *command, const char *method,
+                       const char *types, const char *a, const char *b, const char *done)
 {
     struct cli_target t = {0};
     int exit_status = cli_target_find(args, &t);
@@ -259,7 +262,8 @@ static int simple_call(const struct cli_args *args, const char *command, const c
 
 int cmd_set(const struct cli_args *args)
 {
-    return simple_call(args, "set", "Set", "ss", args->words[0], args->words[1], "set; it holds until the next reload\n");
+    return simple_call(args, "set", "Set", "ss", args->words[0], args->words[1],
+                       "set; it holds until the next reload\n");
 }
 
 int cmd_reload(const struct cli_args *args)

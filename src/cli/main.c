@@ -24,8 +24,8 @@ static const struct cli_command *find_command(const char *name)
 
 static int usage_error(const struct cli_command *c, const char *what, const char *word)
 {
-    fprintf(stderr, "weir%s%s: %s%s%s; 'weir%s%s --help' shows what is possible\n", c ? " " : "", c ? c->name : "", what,
-            word ? " " : "", word ? word : "", c ? " " : "", c ? c->name : "");
+    fprintf(stderr, "weir%s%s: %s%s%s; 'weir%s%s --help' shows what is possible\n", c ? " " : "",
+            c ? c->name : "", what, word ? " " : "", word ? word : "", c ? " " : "", c ? c->name : "");
     return CLI_EXIT_USAGE;
 }
 
@@ -36,8 +36,8 @@ static int unknown_command(const char *name)
     for (; count < cli_command_count && count < ARRAY_SIZE(names); count++)
         names[count] = cli_commands[count].name;
     const char *near = nearest_word(name, names, count);
-    fprintf(stderr, "weir: unknown command '%s'%s%s%s; 'weir --help' lists them\n", name, near ? "; did you mean '" : "",
-            near ? near : "", near ? "'?" : "");
+    fprintf(stderr, "weir: unknown command '%s'%s%s%s; 'weir --help' lists them\n", name,
+            near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     return CLI_EXIT_USAGE;
 }
 
@@ -140,8 +140,9 @@ static int special(const char *word, const char *next)
         return CLI_EXIT_OK;
     }
     if (strcmp(word, "--print-completion") == 0 && next)
-        return cli_print_completion(next, stdout) < 0 ? usage_error(NULL, "completions are for bash and zsh, not", next)
-                                                      : CLI_EXIT_OK;
+        return cli_print_completion(next, stdout) < 0
+                   ? usage_error(NULL, "completions are for bash and zsh, not", next)
+                   : CLI_EXIT_OK;
     return -1;
 }
 
@@ -181,6 +182,7 @@ int main(int argc, char **argv)
         return r;
     if (errno == EPIPE) /* `| head` is no failure */
         return r;
-    fprintf(stderr, "weir: standard output: %s\n", errno ? strerror(errno) : "not all of it could be written");
+    fprintf(stderr, "weir: standard output: %s\n",
+            errno ? strerror(errno) : "not all of it could be written");
     return CLI_EXIT_FAILED;
 }

@@ -76,10 +76,13 @@ static void print_doctor(const struct host_info *info)
     static const struct {
         uint32_t bit;
         const char *name;
-    } controllers[] = {{HOST_CONTROLLER_MEMORY, "memory"}, {HOST_CONTROLLER_PIDS, "pids"}, {HOST_CONTROLLER_CPU, "cpu"},
+    } controllers[] = {{HOST_CONTROLLER_MEMORY, "memory"},
+                       {HOST_CONTROLLER_PIDS, "pids"},
+                       {HOST_CONTROLLER_CPU, "cpu"},
                        {HOST_CONTROLLER_IO, "io"}};
     char memory[FORMAT_SIZE_MAX];
-    printf("kernel       %s\nlayout       %s\ncgroup       %s%s\nsystemd      %s%s\nmemory       %s\ncpus         %u\n",
+    printf("kernel       %s\nlayout       %s\ncgroup       %s%s\nsystemd      %s%s\nmemory       %s\ncpus    "
+           "     %u\n",
            info->kernel, host_layout_name(info->layout), info->unified_mount, info->own_unified,
            info->systemd ? "yes" : "no", info->delegated ? ", this cgroup is delegated" : "",
            format_size(info->memory_total_bytes, memory), info->cpus);
@@ -97,11 +100,11 @@ static void print_doctor(const struct host_info *info)
 
 static void print_doctor_json(const struct host_info *info)
 {
-    json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:I, s:i, s:{}}", "kernel", info->kernel, "layout",
-                             host_layout_name(info->layout), "unified_mount", info->unified_mount, "own_cgroup",
-                             info->own_unified, "systemd", info->systemd, "delegated", info->delegated, "root",
-                             info->is_root, "memory_total", (json_int_t)info->memory_total_bytes, "cpus",
-                             (int)info->cpus, "features");
+    json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:I, s:i, s:{}}", "kernel", info->kernel,
+                             "layout", host_layout_name(info->layout), "unified_mount", info->unified_mount,
+                             "own_cgroup", info->own_unified, "systemd", info->systemd, "delegated",
+                             info->delegated, "root", info->is_root, "memory_total",
+                             (json_int_t)info->memory_total_bytes, "cpus", (int)info->cpus, "features");
     const char *use;
     for (unsigned bit = 0; bit < 32; bit++) {
         const char *name = host_feature_name(bit, &use);

@@ -46,7 +46,9 @@ static void print_unit(json_t *unit)
     char since[FORMAT_DURATION_MAX], some[CELL_MAX], full[CELL_MAX], used[CELL_MAX], pid[CELL_MAX] = "-",
                                                                                      pids[CELL_MAX] = "-";
     int64_t memory = number(reading, "memory.current"), max = number(unit, "memory_max");
-    share_cell(memory >= 0 && max > 0 ? (int64_t)mul_div_u64((uint64_t)memory, PERMYRIAD_ONE, (uint64_t)max) : -1, used);
+    share_cell(memory >= 0 && max > 0 ? (int64_t)mul_div_u64((uint64_t)memory, PERMYRIAD_ONE, (uint64_t)max)
+                                      : -1,
+               used);
     share_cell(number(pressure, "some_permyriad"), some);
     share_cell(number(pressure, "full_permyriad"), full);
     if (number(unit, "pid") > 0)
@@ -57,10 +59,12 @@ static void print_unit(json_t *unit)
                    json_is_true(json_object_get(unit, "frozen")) ? ", frozen" : "");
     int64_t state_us = number(unit, "state_since_us");
     printf("%-16s %-16s %-12s %7s %8s %8s %6s %8s %6s %6s %5s  %" PRId64 "/%" PRId64 "/%" PRId64 "  %s%s\n",
-           string(unit, "name"), state, format_duration((uint64_t)(state_us < 0 ? 0 : state_us) / 1000000 * 1000000, since),
-           pid, size_cell(memory, current), size_cell(max, limit), used, size_cell(number(reading, "memory.peak"), peak),
-           some, full, pids, number(restarts, "recycle"), number(restarts, "failure"), number(restarts, "operator"),
-           string(unit, "ladder"), json_is_true(json_object_get(unit, "recycling_off")) ? " (recycling is off)" : "");
+           string(unit, "name"), state,
+           format_duration((uint64_t)(state_us < 0 ? 0 : state_us) / 1000000 * 1000000, since), pid,
+           size_cell(memory, current), size_cell(max, limit), used,
+           size_cell(number(reading, "memory.peak"), peak), some, full, pids, number(restarts, "recycle"),
+           number(restarts, "failure"), number(restarts, "operator"), string(unit, "ladder"),
+           json_is_true(json_object_get(unit, "recycling_off")) ? " (recycling is off)" : "");
     if (json_object_get(unit, "status_text"))
         printf("%-16s %s\n", "", string(unit, "status_text"));
 }
@@ -69,18 +73,17 @@ static void print_table(json_t *root)
 {
     char up[FORMAT_DURATION_MAX];
     json_t *history = json_object_get(root, "history");
-    printf("%s: pid %" PRId64 ", run %" PRId64 ", up %s, %s cgroup layout, kernel %s\n", string(root, "supervisor"),
-           number(root, "pid"), number(root, "run"),
-           format_duration((uint64_t)number(root, "uptime_us") / 1000000 * 1000000, up), string(root, "layout"),
-           string(root, "kernel"));
+    printf("%s: pid %" PRId64 ", run %" PRId64 ", up %s, %s cgroup layout, kernel %s\n",
+           string(root, "supervisor"), number(root, "pid"), number(root, "run"),
+           format_duration((uint64_t)number(root, "uptime_us") / 1000000 * 1000000, up),
+           string(root, "layout"), string(root, "kernel"));
     if (json_object_get(history, "problem"))
         printf("history is not being written: %s\n", string(history, "problem"));
-    printf("%-16s %-16s %-12s %7s %8s %8s %6s %8s %6s %6s %5s  %s  %s\n", "UNIT", "STATE", "SINCE", "PID", "MEMORY",
-           "LIMIT", "USED", "PEAK", "SOME", "FULL", "PIDS", "RESTARTS*", "LADDER");
+    printf("%-16s %-16s %-12s %7s %8s %8s %6s %8s %6s %6s %5s  %s  %s\n", "UNIT", "STATE", "SINCE", "PID",
+           "MEMORY", "LIMIT", "USED", "PEAK", "SOME", "FULL", "PIDS", "RESTARTS*", "LADDER");
     size_t i;
     json_t *unit;
-    json_array_foreach(json_object_get(root, "units"), i, unit)
-        print_unit(unit);
+    json_array_foreach(json_object_get(root, "units"), i, unit) print_unit(unit);
     puts("* planned recycles/after failures/by operator");
 }
 
@@ -92,7 +95,8 @@ int status_print(json_t *root, const struct cli_args *args)
             if (strcmp(string(json_array_get(units, i), "name"), args->words[0]) != 0)
                 (void)json_array_remove(units, i);
         if (json_array_size(units) == 0) {
-            fprintf(stderr, "weir status: no unit '%s' in supervisor '%s'\n", args->words[0], string(root, "supervisor"));
+            fprintf(stderr, "weir status: no unit '%s' in supervisor '%s'\n", args->words[0],
+                    string(root, "supervisor"));
             return CLI_EXIT_FAILED;
         }
     }

@@ -19,9 +19,18 @@ struct field {
     size_t size;
 };
 
-#define P(f) {#f, offsetof(struct policy, f), sizeof(((struct policy *)0)->f)}
-#define U(f) {#f, offsetof(struct unit_policy, f), sizeof(((struct unit_policy *)0)->f)}
-#define L(f) {#f, offsetof(struct unit_policy, ladder.f), sizeof(((struct ladder_policy *)0)->f)}
+#define P(f)                                                                                                 \
+    {                                                                                                        \
+#f, offsetof(struct policy, f), sizeof(((struct policy *)0)->f)                                      \
+    }
+#define U(f)                                                                                                 \
+    {                                                                                                        \
+#f, offsetof(struct unit_policy, f), sizeof(((struct unit_policy *)0)->f)                            \
+    }
+#define L(f)                                                                                                 \
+    {                                                                                                        \
+#f, offsetof(struct unit_policy, ladder.f), sizeof(((struct ladder_policy *)0)->f)                   \
+    }
 
 static const struct field policy_fields[] = {P(interval_us), P(fast_interval_us), P(seed)};
 
@@ -68,10 +77,18 @@ static uint64_t field_get(const void *base, const struct field *f)
     /* little-endian or not, the sizes are those of the members themselves */
     const char *p = (const char *)base + f->offset;
     switch (f->size) {
-    case 1: value = *(const uint8_t *)p; break;
-    case 2: value = *(const uint16_t *)p; break;
-    case 4: value = *(const uint32_t *)p; break;
-    case 8: value = *(const uint64_t *)p; break;
+    case 1:
+        value = *(const uint8_t *)p;
+        break;
+    case 2:
+        value = *(const uint16_t *)p;
+        break;
+    case 4:
+        value = *(const uint32_t *)p;
+        break;
+    case 8:
+        value = *(const uint64_t *)p;
+        break;
     }
     return value;
 }
@@ -87,9 +104,15 @@ static int field_set(void *base, const struct field *f, uint64_t value)
             return -EINVAL;
         *(uint8_t *)p = (uint8_t)value;
         break;
-    case 2: *(uint16_t *)p = (uint16_t)value; break;
-    case 4: *(uint32_t *)p = (uint32_t)value; break;
-    case 8: *(uint64_t *)p = value; break;
+    case 2:
+        *(uint16_t *)p = (uint16_t)value;
+        break;
+    case 4:
+        *(uint32_t *)p = (uint32_t)value;
+        break;
+    case 8:
+        *(uint64_t *)p = value;
+        break;
     }
     return 0;
 }
@@ -134,7 +157,8 @@ int policy_text_format_unit(const struct unit_policy *u, char *buf, size_t size)
 }
 
 /* Splits "key=value" words; calls set for each. */
-static int for_each_word(const char *text, int (*set)(void *base, const char *key, const char *value), void *base)
+static int for_each_word(const char *text, int (*set)(void *base, const char *key, const char *value),
+                         void *base)
 {
     char copy[POLICY_TEXT_MAX];
     if (strlen(text) >= sizeof(copy))
@@ -153,7 +177,8 @@ static int for_each_word(const char *text, int (*set)(void *base, const char *ke
     return 0;
 }
 
-static int set_number(void *base, const struct field *fields, size_t count, const char *key, const char *value)
+static int set_number(void *base, const struct field *fields, size_t count, const char *key,
+                      const char *value)
 {
     char *end;
     errno = 0;

@@ -25,23 +25,22 @@
 #include "weir/base/log.h"
 #include "weir/store/store.h"
 
-#define CASES_MAX 80   /* more operations than the stories below have; the loop ends when a case fails none */
+#define CASES_MAX    80 /* more operations than the stories below have; the loop ends when a case fails none */
 #define CASE_SECONDS 30 /* a case takes about half a second; this bounds a hang */
 
-static const char config_text[] =
-    "[supervisor]\n"
-    "name = fault\n"
-    "state_dir = %1$s/state\n"
-    "run_dir = %1$s/run\n"
-    "[unit first]\n"
-    "exec = /bin/sh -c \"echo one; exec sleep 0.3\"\n"
-    "memory_max = 64M\n"
-    "stop_timeout = 300ms\n"
-    "[unit second]\n"
-    "exec = /bin/sleep 0.2\n"
-    "after = first\n"
-    "memory_max = 64M\n"
-    "stop_timeout = 300ms\n";
+static const char config_text[] = "[supervisor]\n"
+                                  "name = fault\n"
+                                  "state_dir = %1$s/state\n"
+                                  "run_dir = %1$s/run\n"
+                                  "[unit first]\n"
+                                  "exec = /bin/sh -c \"echo one; exec sleep 0.3\"\n"
+                                  "memory_max = 64M\n"
+                                  "stop_timeout = 300ms\n"
+                                  "[unit second]\n"
+                                  "exec = /bin/sleep 0.2\n"
+                                  "after = first\n"
+                                  "memory_max = 64M\n"
+                                  "stop_timeout = 300ms\n";
 
 static int write_config(const char *dir, char *path, size_t size)
 {

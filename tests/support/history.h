@@ -16,7 +16,8 @@
 #include "weir/store/store.h"
 
 #define HISTORY_WALL_US                                                                                      \
-    UINT64_C(1762345425000000) /* 2025-11-05 12:23:45 UTC at monotonic HISTORY_START_US                      \
+    UINT64_C(                                                                                                \
+        1762345425000000) /* 2025-11-05 12:23:45 UTC at monotonic HISTORY_START_US                      \
                                 */
 #define HISTORY_START_US UINT64_C(1000000000)
 #define HISTORY_FLUSH_US (60 * USEC_PER_SEC) /* a hang fails the test; never waited for in full */

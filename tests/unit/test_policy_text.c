@@ -59,11 +59,11 @@ static void nothing_else_is_taken(void **state)
 {
     (void)state;
     static const char *const broken[] = {
-        "memory_max_byte=1",        /* unknown key */
-        "memory_max_bytes",         /* no value */
-        "memory_max_bytes=",        /* empty */
-        "memory_max_bytes=12x",     /* not a number */
-        "has_ready=2",              /* not a bool */
+        "memory_max_byte=1",    /* unknown key */
+        "memory_max_bytes",     /* no value */
+        "memory_max_bytes=",    /* empty */
+        "memory_max_bytes=12x", /* not a number */
+        "has_ready=2",          /* not a bool */
         "failure_budget=4294967296" /* above the field */,
         "memory_max_bytes=18446744073709551616",
         "name=0123456789012345678901234567890123",

@@ -3,7 +3,7 @@
 #ifndef WEIR_APP_CONTROL_H
 #define WEIR_APP_CONTROL_H
 
-#define CONTROL_PATH "/org/weir1/Supervisor"
+#define CONTROL_PATH      "/org/weir1/Supervisor"
 #define CONTROL_INTERFACE "org.weir1.Supervisor"
 
 #endif

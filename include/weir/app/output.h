@@ -19,20 +19,20 @@
 
 /* Chosen: what a person still reads as a line. on_line, the tail, the journal and the echo get a longer line in
  * pieces of this size, each but the last marked "..." at its end; the file gets the unit's bytes as they are. */
-#define OUTPUT_LINE_MAX 4096
+#define OUTPUT_LINE_MAX   4096
 #define OUTPUT_TAIL_LINES 20 /* kept in memory for a failed start-up's report */
 
 struct output;
 
 struct output_options {
-    sd_event *event;         /* borrowed, outlives the output */
+    sd_event *event; /* borrowed, outlives the output */
     const char *unit;
-    const char *fifo_path;   /* RUN_DIR/UNIT.out */
-    const char *log_path;    /* STATE_DIR/log/UNIT.log; rotated to UNIT.log.1 ... */
+    const char *fifo_path; /* RUN_DIR/UNIT.out */
+    const char *log_path;  /* STATE_DIR/log/UNIT.log; rotated to UNIT.log.1 ... */
     uint64_t log_size_bytes;
     uint32_t log_files;
-    uint64_t rate_bytes;     /* per second; UINT64_MAX = no limit */
-    bool echo;               /* also print to weir's stderr as "UNIT| line" (foreground run) */
+    uint64_t rate_bytes; /* per second; UINT64_MAX = no limit */
+    bool echo;           /* also print to weir's stderr as "UNIT| line" (foreground run) */
     /* Each whole line, without its newline, as it is read (before the rate limit); any bytes, NUL too. Borrowed for
      * the call. Must not close the output. May be NULL. */
     void (*on_line)(void *user, const char *line, size_t length);
@@ -71,8 +71,8 @@ struct output_stats {
      * dropped one. */
     uint64_t lines, bytes, dropped_lines, dropped_bytes;
     uint64_t rotations, write_errors; /* failed attempts */
-    uint64_t unwritten_bytes; /* of bytes: lost to write errors */
-    uint64_t skipped_lines;   /* the journal or the terminal was too slow for them */
+    uint64_t unwritten_bytes;         /* of bytes: lost to write errors */
+    uint64_t skipped_lines;           /* the journal or the terminal was too slow for them */
 };
 void output_get_stats(const struct output *o, struct output_stats *ret);
 

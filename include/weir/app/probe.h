@@ -32,7 +32,7 @@ struct probe_options {
     bool has_ids;                     /* exec runs as this uid, gid */
     uid_t uid;
     gid_t gid;
-    void (*on_ready)(void *user);     /* at most once; the probe may be closed in it */
+    void (*on_ready)(void *user); /* at most once; the probe may be closed in it */
     void *user;
 };
 

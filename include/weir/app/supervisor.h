@@ -12,10 +12,10 @@
 #include "weir/host/host.h"
 
 struct supervisor_options {
-    struct config *config;       /* taken over: freed with the supervisor, also on failure */
-    const struct host_info *info;/* copied */
-    struct host *host;           /* taken over; NULL = opened by the supervisor (host_open) */
-    bool echo;                   /* print the units' output to stderr too */
+    struct config *config;        /* taken over: freed with the supervisor, also on failure */
+    const struct host_info *info; /* copied */
+    struct host *host;            /* taken over; NULL = opened by the supervisor (host_open) */
+    bool echo;                    /* print the units' output to stderr too */
 };
 
 /*

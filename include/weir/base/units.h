@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define USEC_PER_SEC 1000000ULL
+#define USEC_PER_SEC  1000000ULL
 #define USEC_PER_MSEC 1000ULL
 #define USEC_INFINITY UINT64_MAX
 #define PERMYRIAD_ONE 10000U /* 100 % */
@@ -34,7 +34,7 @@ int parse_u64(const char *s, uint64_t *ret);
 /* "yes|true|on|1" and "no|false|off|0", any case. */
 int parse_bool(const char *s, int *ret);
 
-#define FORMAT_SIZE_MAX 24
+#define FORMAT_SIZE_MAX     24
 #define FORMAT_DURATION_MAX 32
 
 /* "3.9G", "512M", "812K", "17B"; UINT64_MAX is "max". Returns buf. */

@@ -13,27 +13,27 @@
 /* Exit statuses, as documented in weir(1). */
 enum cli_exit {
     CLI_EXIT_OK = 0,
-    CLI_EXIT_FAILED = 1,       /* the command could not do it; also: the config has errors, a unit failed */
-    CLI_EXIT_USAGE = 2,        /* wrong words on the command line */
-    CLI_EXIT_NOT_RUNNING = 3,  /* no supervisor (or no history) of that name */
-    CLI_EXIT_DENIED = 4,       /* the supervisor refused: not allowed */
+    CLI_EXIT_FAILED = 1,      /* the command could not do it; also: the config has errors, a unit failed */
+    CLI_EXIT_USAGE = 2,       /* wrong words on the command line */
+    CLI_EXIT_NOT_RUNNING = 3, /* no supervisor (or no history) of that name */
+    CLI_EXIT_DENIED = 4,      /* the supervisor refused: not allowed */
 };
 
 enum cli_format { CLI_FORMAT_TABLE, CLI_FORMAT_JSON, CLI_FORMAT_CSV };
 
 /* Options every command may take; a command's row says which. */
 struct cli_args {
-    const char *config;    /* -c, --config */
-    const char *name;      /* -n, --name */
-    const char *unit;      /* -u, --unit */
+    const char *config; /* -c, --config */
+    const char *name;   /* -n, --name */
+    const char *unit;   /* -u, --unit */
     const char *since, *until;
-    const char *run;       /* --run N: history of one run; "last" (default for some), "all" */
+    const char *run; /* --run N: history of one run; "last" (default for some), "all" */
     enum cli_format format;
-    bool follow;           /* -f */
-    bool keep;             /* stop --keep */
-    bool verbose;          /* -v */
-    bool all;              /* -a, --all: also what is left out by default */
-    unsigned limit;        /* --limit N; 0 = not given */
+    bool follow;              /* -f */
+    bool keep;                /* stop --keep */
+    bool verbose;             /* -v */
+    bool all;                 /* -a, --all: also what is left out by default */
+    unsigned limit;           /* --limit N; 0 = not given */
     const char *const *words; /* positional arguments, without the command's own name(s) */
     size_t word_count;
 };
@@ -54,11 +54,12 @@ int cli_target_find(const struct cli_args *args, struct cli_target *ret);
 void cli_target_deinit(struct cli_target *t);
 
 /* Commands; each returns a cli_exit and prints its own errors to stderr ("weir: ..."). */
-int cmd_history(const struct cli_args *args);  /* words: samples|interventions|restarts|pressure|runs, default interventions */
-int cmd_explain(const struct cli_args *args);  /* word: ID or RUN:ID or "last" */
+int cmd_history(const struct cli_args
+                    *args); /* words: samples|interventions|restarts|pressure|runs, default interventions */
+int cmd_explain(const struct cli_args *args); /* word: ID or RUN:ID or "last" */
 int cmd_log(const struct cli_args *args);
 int cmd_replay(const struct cli_args *args);
-int cmd_run(const struct cli_args *args);      /* word: CONFIG */
+int cmd_run(const struct cli_args *args); /* word: CONFIG */
 int cmd_check(const struct cli_args *args);
 int cmd_doctor(const struct cli_args *args);
 int cmd_status(const struct cli_args *args);

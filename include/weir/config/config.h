@@ -30,7 +30,7 @@ struct config_size {
 
 /* cpu_max = "150%" (1.5 CPUs): permyriad of one cpu; 0 = no limit. */
 #define CONFIG_ENVIRONMENT_MAX 256
-#define CONFIG_ARGV_MAX 256
+#define CONFIG_ARGV_MAX        256
 
 enum config_ready_type {
     CONFIG_READY_NONE,
@@ -43,10 +43,10 @@ enum config_ready_type {
 
 struct config_ready {
     enum config_ready_type type;
-    char *host;      /* TCP, HTTP: address as given, numeric ("127.0.0.1", "::1") or "localhost" */
-    uint16_t port;   /* TCP, HTTP */
-    char *path;      /* HTTP: "/health"; LOG: the pattern */
-    char **argv;     /* EXEC */
+    char *host;    /* TCP, HTTP: address as given, numeric ("127.0.0.1", "::1") or "localhost" */
+    uint16_t port; /* TCP, HTTP */
+    char *path;    /* HTTP: "/health"; LOG: the pattern */
+    char **argv;   /* EXEC */
 };
 
 struct config_rlimit {
@@ -64,13 +64,13 @@ struct config_unit {
     char **argv;   /* exec; NULL for a wrapped unit. NULL-terminated, owned */
     char *wrap;    /* command name; NULL for a service unit */
     char *working_directory;
-    char **environment;      /* "NAME=value" in file order, environment_file's first; NULL-terminated */
-    char *environment_file;  /* read by config_load; a leading '-' makes a missing file no error */
-    char *user, *group;      /* names or numbers as given; resolved ids follow */
+    char **environment;     /* "NAME=value" in file order, environment_file's first; NULL-terminated */
+    char *environment_file; /* read by config_load; a leading '-' makes a missing file no error */
+    char *user, *group;     /* names or numbers as given; resolved ids follow */
     bool has_user, has_group;
     uid_t uid;
     gid_t gid;
-    char *home, *shell;      /* of `user`, from the user database; NULL without user */
+    char *home, *shell; /* of `user`, from the user database; NULL without user */
     bool has_umask;
     mode_t umask;
     bool has_nice;
@@ -78,30 +78,32 @@ struct config_unit {
     bool has_oom_score_adj;
     int oom_score_adj;
     struct config_rlimit rlimits[CONFIG_RLIMIT_COUNT]; /* by RLIMIT_x */
-    bool no_new_privileges;  /* default yes */
-    bool has_capabilities;   /* capabilities = ... given: the bounding set is cut to the mask */
-    uint64_t capabilities;   /* bit i = capability i */
+    bool no_new_privileges;                            /* default yes */
+    bool has_capabilities; /* capabilities = ... given: the bounding set is cut to the mask */
+    uint64_t capabilities; /* bit i = capability i */
     struct config_size memory_max, memory_high, memory_swap_max;
-    bool memory_oom_group;   /* default no */
-    uint64_t pids_max;       /* UINT64_MAX = no limit */
+    bool memory_oom_group;      /* default no */
+    uint64_t pids_max;          /* UINT64_MAX = no limit */
     uint32_t cpu_max_permyriad; /* of one cpu; 0 = no limit */
-    uint32_t cpu_weight;     /* 1..10000, 0 = not set */
+    uint32_t cpu_weight;        /* 1..10000, 0 = not set */
     struct config_ready ready;
     bool best_effort;        /* run even where the host cannot enforce a limit that was asked for */
     uint64_t log_size_bytes; /* rotate the unit's log file at this size */
     uint32_t log_files;      /* rotated files kept beside it */
-    uint64_t log_rate_bytes; /* output above this many bytes per second is dropped and counted; UINT64_MAX = never */
-    char **after;            /* unit names as given; NULL-terminated */
-    struct unit_policy policy; /* everything the engine judges by; abilities and sizes are filled by config_resolve */
+    uint64_t
+        log_rate_bytes; /* output above this many bytes per second is dropped and counted; UINT64_MAX = never */
+    char **after;       /* unit names as given; NULL-terminated */
+    struct unit_policy
+        policy; /* everything the engine judges by; abilities and sizes are filled by config_resolve */
 };
 
 struct config {
-    char *path;      /* as given to config_load */
+    char *path; /* as given to config_load */
     char name[UNIT_NAME_MAX];
-    char *state_dir; /* default /var/lib/weir/NAME, or $XDG_STATE_HOME/weir/NAME when not root */
-    char *run_dir;   /* default /run/weir/NAME, or $XDG_RUNTIME_DIR/weir/NAME */
-    uint64_t interval_us;  /* 100ms .. 1h; default 1s */
-    uint64_t retention_us; /* history older than this is removed; default 30d */
+    char *state_dir;            /* default /var/lib/weir/NAME, or $XDG_STATE_HOME/weir/NAME when not root */
+    char *run_dir;              /* default /run/weir/NAME, or $XDG_RUNTIME_DIR/weir/NAME */
+    uint64_t interval_us;       /* 100ms .. 1h; default 1s */
+    uint64_t retention_us;      /* history older than this is removed; default 30d */
     uint64_t history_max_bytes; /* size cap of the history file; default 1G */
     uint32_t unit_count;
     struct config_unit *units; /* in file order */
@@ -145,18 +147,24 @@ uint64_t config_size_resolve(const struct config_size *s, uint64_t parent_bytes,
  * word), bad value, or a key that can only be set in the file (said so). */
 int config_unit_set(struct config_unit *unit, const char *key, const char *value, struct err *reterr);
 
-enum config_change_type { CONFIG_CHANGE_LIVE, CONFIG_CHANGE_RESTART, CONFIG_CHANGE_ADDED, CONFIG_CHANGE_REMOVED };
+enum config_change_type {
+    CONFIG_CHANGE_LIVE,
+    CONFIG_CHANGE_RESTART,
+    CONFIG_CHANGE_ADDED,
+    CONFIG_CHANGE_REMOVED
+};
 
 struct config_change {
     char unit[UNIT_NAME_MAX]; /* "" = [supervisor] */
     const char *key;          /* NULL for ADDED and REMOVED */
     enum config_change_type type;
-    char *from, *to;          /* as a person reads them; environment values are not shown */
+    char *from, *to; /* as a person reads them; environment values are not shown */
 };
 
 /* What differs between two configs, in the new one's order. *ret is an array of *ret_count, freed with
  * config_changes_free. */
-int config_compare(const struct config *from, const struct config *to, struct config_change **ret, size_t *ret_count);
+int config_compare(const struct config *from, const struct config *to, struct config_change **ret,
+                   size_t *ret_count);
 void config_changes_free(struct config_change *changes, size_t count);
 
 /* Prints a commented sample config (every key with its default), respectively the key part of the man

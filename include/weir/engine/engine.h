@@ -50,13 +50,13 @@ struct unit_view {
     int32_t pid; /* main process; 0 = none */
     uint64_t started_us;
     enum ladder_step step;
-    bool frozen;             /* by the operator */
-    bool recycling_off;      /* restarting for memory was given up: cost or baseline */
+    bool frozen;                 /* by the operator */
+    bool recycling_off;          /* restarting for memory was given up: cost or baseline */
     uint64_t growth_bytes_per_s; /* 0 when falling or not known */
-    uint64_t eta_us;         /* USEC_INFINITY when not growing or no limit */
-    uint32_t failures;       /* in the window */
+    uint64_t eta_us;             /* USEC_INFINITY when not growing or no limit */
+    uint32_t failures;           /* in the window */
     uint32_t failure_restarts, recycles, operator_restarts; /* since the run began */
-    uint64_t next_start_us;  /* BACKOFF: when; else USEC_INFINITY */
+    uint64_t next_start_us;                                 /* BACKOFF: when; else USEC_INFINITY */
 };
 void engine_unit_view(const struct engine *e, uint16_t unit, struct unit_view *ret);
 

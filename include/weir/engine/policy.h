@@ -29,7 +29,7 @@ enum host_ability {
     ABILITY_FREEZE = 1 << 3,      /* freeze pulses, operator's freeze */
     ABILITY_KILL = 1 << 4,        /* cgroup.kill, or a signal loop */
     ABILITY_PRESSURE = 1 << 5,
-    ABILITY_NOTIFY = 1 << 6,      /* the unit was given MEMORY_PRESSURE_WATCH */
+    ABILITY_NOTIFY = 1 << 6, /* the unit was given MEMORY_PRESSURE_WATCH */
 };
 
 #define POLICY_AFTER_MAX 8
@@ -42,15 +42,17 @@ struct ladder_policy {
     uint32_t restart_permyriad;  /* restart when held for restart_hold_us */
     uint32_t critical_permyriad; /* restart at once, without grace */
     uint32_t release_permyriad;  /* everything below this is undone */
-    uint32_t pressure_permyriad; /* memory.pressure.full share over pressure_window_us that counts as throttle-worthy */
+    uint32_t
+        pressure_permyriad; /* memory.pressure.full share over pressure_window_us that counts as throttle-worthy */
     uint64_t pressure_window_us;
     uint64_t restart_hold_us;
-    uint64_t throttle_eta_us;    /* throttle when the limit is nearer than this at the present growth */
-    uint64_t restart_eta_us;     /* restart when it is nearer than this: a stop takes about that long */
-    uint64_t throttle_max_us;    /* a throttle lasts at most this long, then it has helped or a restart follows */
+    uint64_t throttle_eta_us; /* throttle when the limit is nearer than this at the present growth */
+    uint64_t restart_eta_us;  /* restart when it is nearer than this: a stop takes about that long */
+    uint64_t
+        throttle_max_us; /* a throttle lasts at most this long, then it has helped or a restart follows */
     uint32_t throttle_cpu_permyriad; /* cpu share left while throttled (of one cpu = 10000) */
-    uint64_t pulse_freeze_us;    /* freeze pulses: frozen this long ... */
-    uint64_t pulse_thaw_us;      /* ... then running this long */
+    uint64_t pulse_freeze_us;        /* freeze pulses: frozen this long ... */
+    uint64_t pulse_thaw_us;          /* ... then running this long */
     uint64_t notify_cooldown_us;
 };
 
@@ -67,14 +69,14 @@ struct unit_policy {
     uint16_t after[POLICY_AFTER_MAX]; /* start when these are ready, stop before them */
     uint16_t after_count;
     uint64_t ready_timeout_us;
-    uint64_t stop_timeout_us;    /* from SIGTERM to cgroup.kill */
-    uint64_t respawn_wait_us;    /* wrapped: how long its server may take to start it anew */
-    uint64_t backoff_min_us;     /* second failure in a row; the first restarts at once */
+    uint64_t stop_timeout_us; /* from SIGTERM to cgroup.kill */
+    uint64_t respawn_wait_us; /* wrapped: how long its server may take to start it anew */
+    uint64_t backoff_min_us;  /* second failure in a row; the first restarts at once */
     uint64_t backoff_max_us;
-    uint64_t healthy_us;         /* ready for this long: the failure count in a row is 0 again */
-    uint32_t failure_budget;     /* failures ... */
-    uint64_t failure_window_us;  /* ... in this window, then failed */
-    uint64_t recycle_min_life_us;/* a life this long did useful work: its recycle is planned, no failure */
+    uint64_t healthy_us;          /* ready for this long: the failure count in a row is 0 again */
+    uint32_t failure_budget;      /* failures ... */
+    uint64_t failure_window_us;   /* ... in this window, then failed */
+    uint64_t recycle_min_life_us; /* a life this long did useful work: its recycle is planned, no failure */
     uint32_t recycle_cost_permyriad; /* largest share of recycle_window_us that may go into restarting */
     uint64_t recycle_window_us;
     struct ladder_policy ladder;

@@ -62,15 +62,15 @@ enum host_feature {
 /* What this host is; filled by host_detect, printed by `weir doctor`. */
 struct host_info {
     enum host_layout layout;
-    uint32_t controllers;        /* enum host_controller: usable for children of our cgroup */
-    uint32_t features;           /* enum host_feature */
-    char kernel[64];             /* uname release */
+    uint32_t controllers;              /* enum host_controller: usable for children of our cgroup */
+    uint32_t features;                 /* enum host_feature */
+    char kernel[64];                   /* uname release */
     char unified_mount[HOST_PATH_MAX]; /* the cgroup2 mount point */
     char v1_mount[4][HOST_PATH_MAX];   /* hybrid: mount points of memory, pids, cpu, blkio; "" = none */
     char own_unified[HOST_PATH_MAX];   /* our cgroup's path in the cgroup2 hierarchy ("/...") */
     char own_v1[4][HOST_PATH_MAX];     /* hybrid: our path in each */
-    bool systemd;                /* PID 1 is systemd */
-    bool delegated;              /* our cgroup was delegated to us (Delegate=yes) */
+    bool systemd;                      /* PID 1 is systemd */
+    bool delegated;                    /* our cgroup was delegated to us (Delegate=yes) */
     bool is_root;
     uint64_t memory_total_bytes; /* the machine's, or the limit of our own cgroup where that is smaller */
     uint32_t cpus;
@@ -86,7 +86,7 @@ const char *host_layout_name(enum host_layout layout);
 const char *host_feature_name(unsigned bit, const char **ret_use);
 
 struct host_limits {
-    uint64_t memory_max_bytes;  /* UINT64_MAX = none, for all of these */
+    uint64_t memory_max_bytes; /* UINT64_MAX = none, for all of these */
     uint64_t memory_high_bytes;
     uint64_t memory_swap_max_bytes;
     bool memory_oom_group;
@@ -101,7 +101,7 @@ struct host_spawn {
     const char *const *environment; /* NULL-terminated, complete */
     const char *working_directory;  /* NULL = "/" */
     int stdin_fd, stdout_fd, stderr_fd; /* -1 = /dev/null */
-    bool has_ids;                   /* uid, gid, groups are set */
+    bool has_ids;                       /* uid, gid, groups are set */
     uid_t uid;
     gid_t gid;
     const gid_t *groups;
@@ -112,15 +112,18 @@ struct host_spawn {
     int nice;
     bool has_oom_score_adj;
     int oom_score_adj;
-    struct { bool is_set; struct rlimit value; } rlimits[RLIM_NLIMITS];
+    struct {
+        bool is_set;
+        struct rlimit value;
+    } rlimits[RLIM_NLIMITS];
     bool no_new_privileges;
     bool has_capabilities;
-    uint64_t capabilities;          /* bounding set */
+    uint64_t capabilities; /* bounding set */
 };
 
 struct host_child {
     pid_t pid;
-    int pidfd; /* owned by the caller */
+    int pidfd;            /* owned by the caller */
     uint64_t start_ticks; /* field 22 of /proc/PID/stat */
 };
 
@@ -156,7 +159,8 @@ struct host_ops {
     /* Opens a unit's existing cgroup (adoption). inode as told by unit_inode before; 0 = any. -ENOENT: not
      * there; -ESTALE: another cgroup stands in its place. The user's limits are not known until unit_set_limits,
      * which also lifts what an earlier run's throttle left. */
-    int (*unit_open)(struct host *h, const char *name, uint64_t inode, struct host_unit **ret, struct err *reterr);
+    int (*unit_open)(struct host *h, const char *name, uint64_t inode, struct host_unit **ret,
+                     struct err *reterr);
     /* Forgets the unit; the cgroup stays. Accepts NULL. */
     void (*unit_release)(struct host_unit *u);
     /* rmdir in every hierarchy, EBUSY is retried for up to 200 ms; then frees u. On failure u stays. */
@@ -173,7 +177,8 @@ struct host_ops {
     /* Spawns into the unit: placed before exec, own session, close-on-exec everything else. Waits until exec
      * has happened or failed (bounded: 5 s). On failure reterr says which step and why, as a person needs it:
      * "exec: /no/such: No such file or directory". -EBUSY: the unit is frozen. */
-    int (*unit_spawn)(struct host_unit *u, const struct host_spawn *spec, struct host_child *ret, struct err *reterr);
+    int (*unit_spawn)(struct host_unit *u, const struct host_spawn *spec, struct host_child *ret,
+                      struct err *reterr);
 
     /* One reading into *ret (t_us, cause, late_us, missed_ticks are the caller's). Process table figures
      * (processes, threads, rss, vsz, top) only with `detail`. Readings that fail or do not exist stay invalid.
@@ -230,7 +235,8 @@ struct host_unit {
  * a killed weir live in its own cgroup. Without systemd the subtree is made in our own cgroup.
  * base: a path (cgroup2) recorded by an earlier run for adoption, or NULL; ignored when it no longer stands.
  */
-int host_open(const struct host_info *info, const char *name, const char *base, struct host **ret, struct err *reterr);
+int host_open(const struct host_info *info, const char *name, const char *base, struct host **ret,
+              struct err *reterr);
 
 /* The cgroup2 path of the subtree ("/.../weir-NAME"), to be recorded for adoption. */
 const char *host_base(const struct host *h);

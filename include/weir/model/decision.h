@@ -16,14 +16,14 @@
 
 /* X(ENUM_SUFFIX, "name", class) */
 #define DECISION_KINDS(X)                                                                                    \
-    X(START, "start", STEP)           /* create the unit's cgroup and spawn its command */                   \
-    X(ADMIT, "admit", STEP)           /* let the waiting wrapped command run in the unit's cgroup */         \
-    X(REFUSE, "refuse", INTERVENTION) /* tell the waiting wrapped command that it must not run */            \
-    X(TERM, "term", STEP)             /* thaw, then SIGTERM to the unit's main process */                    \
-    X(KILL, "kill", STEP)             /* cgroup.kill: the whole tree */                                      \
-    X(CLEAN, "clean", STEP)           /* last reading, then remove the cgroup */                             \
-    X(NOTIFY, "notify", INTERVENTION) /* memory pressure protocol: tell the unit to give memory back */      \
-    X(THROTTLE, "throttle", INTERVENTION)     /* amount[0] = cpu share permyriad, amount[1] = memory.high */ \
+    X(START, "start", STEP)               /* create the unit's cgroup and spawn its command */               \
+    X(ADMIT, "admit", STEP)               /* let the waiting wrapped command run in the unit's cgroup */     \
+    X(REFUSE, "refuse", INTERVENTION)     /* tell the waiting wrapped command that it must not run */        \
+    X(TERM, "term", STEP)                 /* thaw, then SIGTERM to the unit's main process */                \
+    X(KILL, "kill", STEP)                 /* cgroup.kill: the whole tree */                                  \
+    X(CLEAN, "clean", STEP)               /* last reading, then remove the cgroup */                         \
+    X(NOTIFY, "notify", INTERVENTION)     /* memory pressure protocol: tell the unit to give memory back */  \
+    X(THROTTLE, "throttle", INTERVENTION) /* amount[0] = cpu share permyriad, amount[1] = memory.high */     \
     X(UNTHROTTLE, "unthrottle", INTERVENTION) /* undo throttle and any freeze pulse */                       \
     X(FREEZE, "freeze", INTERVENTION)                                                                        \
     X(THAW, "thaw", INTERVENTION)                                                                            \
@@ -41,7 +41,7 @@ enum decision_kind {
 #define X(id, name, class) DECISION_##id,
     DECISION_KINDS(X)
 #undef X
-    DECISION_KIND_COUNT,
+        DECISION_KIND_COUNT,
 };
 
 enum decision_class { DECISION_CLASS_INTERVENTION, DECISION_CLASS_STEP, DECISION_CLASS_MARK };
@@ -69,7 +69,7 @@ enum decision_class { DECISION_CLASS_INTERVENTION, DECISION_CLASS_STEP, DECISION
     X(SPAWN_FAILED, "spawn-failed", "its command could not be started")                                      \
     X(READY_TIMEOUT, "ready-timeout", "it was not ready in time")                                            \
     X(STOP_TIMEOUT, "stop-timeout", "it did not stop in time")                                               \
-    X(LEFT_BEHIND, "left-behind", "nothing of it may outlive its main process")                        \
+    X(LEFT_BEHIND, "left-behind", "nothing of it may outlive its main process")                              \
     X(FAILURE, "failure", "it failed and may be tried again")                                                \
     X(BUDGET_SPENT, "budget-spent", "it failed too often")                                                   \
     X(NEVER_READY, "never-ready", "its first start failed")                                                  \
@@ -84,7 +84,7 @@ enum decision_reason {
 #define X(id, name, text) REASON_##id,
     DECISION_REASONS(X)
 #undef X
-    REASON_COUNT,
+        REASON_COUNT,
 };
 
 /* What the observed value and the threshold are. */
@@ -111,7 +111,7 @@ enum decision_metric {
 #define X(id, name, type) METRIC_##id,
     DECISION_METRICS(X)
 #undef X
-    METRIC_COUNT,
+        METRIC_COUNT,
 };
 
 enum metric_type { METRIC_TYPE_BYTES, METRIC_TYPE_USEC, METRIC_TYPE_PERMYRIAD, METRIC_TYPE_COUNT };
@@ -130,12 +130,12 @@ enum decision_rejection {
 #define X(id, name, text) REJECTED_##id,
     DECISION_REJECTIONS(X)
 #undef X
-    REJECTED_COUNT,
+        REJECTED_COUNT,
 };
 
 #define DECISION_RULE_MAX 24
-#define UNIT_NAME_MAX 32 /* with the NUL; chosen: fits a cgroup name, a FIFO name and a table column */
-#define UNIT_NONE UINT16_MAX
+#define UNIT_NAME_MAX     32 /* with the NUL; chosen: fits a cgroup name, a FIFO name and a table column */
+#define UNIT_NONE         UINT16_MAX
 
 /* Life cycle; the table with the allowed moves is the engine's (src/engine/lifecycle.c). */
 #define UNIT_STATES(X)                                                                                       \
@@ -152,16 +152,16 @@ enum unit_state {
 #define X(id, name) UNIT_STATE_##id,
     UNIT_STATES(X)
 #undef X
-    UNIT_STATE_COUNT,
+        UNIT_STATE_COUNT,
 };
 
 struct decision {
-    uint64_t id;        /* from 1, in order, per run */
-    uint64_t event_seq; /* the event that led to it */
-    uint64_t t_us;      /* that event's time */
-    uint64_t cause_id;  /* the intervention this is a step of; 0 = none */
-    uint16_t unit;      /* index into the unit table; UNIT_NONE = the supervisor */
-    uint32_t generation;/* the unit's start number in this run, from 1; 0 = not started yet */
+    uint64_t id;         /* from 1, in order, per run */
+    uint64_t event_seq;  /* the event that led to it */
+    uint64_t t_us;       /* that event's time */
+    uint64_t cause_id;   /* the intervention this is a step of; 0 = none */
+    uint16_t unit;       /* index into the unit table; UNIT_NONE = the supervisor */
+    uint32_t generation; /* the unit's start number in this run, from 1; 0 = not started yet */
     enum decision_kind kind;
     enum decision_reason reason;
     enum decision_metric metric;
@@ -169,8 +169,8 @@ struct decision {
     uint64_t threshold;
     uint64_t held_us;
     uint64_t amount[2];
-    uint32_t rejected; /* bit mask over enum decision_rejection */
-    bool observe;      /* mode = observe: decided, recorded, not carried out ("would have") */
+    uint32_t rejected;            /* bit mask over enum decision_rejection */
+    bool observe;                 /* mode = observe: decided, recorded, not carried out ("would have") */
     char rule[DECISION_RULE_MAX]; /* "ladder.restart", "lifecycle", "operator", later a rule's name */
 };
 
@@ -191,7 +191,8 @@ enum unit_state unit_state_by_name(const char *name);
 
 /* A metric's value as a person reads it ("217.3M", "12.50%", "1.250s", "7"). Returns buf. */
 #define METRIC_FORMAT_MAX 32
-const char *decision_metric_format(enum decision_metric metric, uint64_t value, char buf[static METRIC_FORMAT_MAX]);
+const char *decision_metric_format(enum decision_metric metric, uint64_t value,
+                                   char buf[static METRIC_FORMAT_MAX]);
 
 #define DECISION_TEXT_MAX 768 /* the longest is held against it in tests/unit/test_decision.c */
 

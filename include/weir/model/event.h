@@ -14,7 +14,7 @@
 #include "weir/model/sample.h"
 
 #define EVENT_KINDS(X)                                                                                       \
-    X(RUN, "run")                   /* the supervisor began; start the units */                              \
+    X(RUN, "run") /* the supervisor began; start the units */                                                \
     X(SAMPLE, "sample")                                                                                      \
     X(DEADLINE, "deadline")         /* engine_next_deadline() has come */                                    \
     X(ARRIVED, "arrived")           /* a wrapped command asks to run: pid, via = the unit it came from */    \
@@ -26,14 +26,14 @@
     X(CLEANED, "cleaned")           /* the unit's cgroup is removed (error != 0: could not be, ignoring) */  \
     X(OPERATOR, "operator")         /* verb, uid */                                                          \
     X(OUTCOME, "outcome")           /* what came of a decision: decision_id, result, error */                \
-    X(POLICY, "policy")             /* the unit's policy was changed (reload, set); the new one is in force */ \
-    X(SHUTDOWN, "shutdown")         /* stop everything, then end */
+    X(POLICY, "policy")     /* the unit's policy was changed (reload, set); the new one is in force */       \
+    X(SHUTDOWN, "shutdown") /* stop everything, then end */
 
 enum event_kind {
 #define X(id, name) EVENT_##id,
     EVENT_KINDS(X)
 #undef X
-    EVENT_KIND_COUNT,
+        EVENT_KIND_COUNT,
 };
 
 enum event_how { EVENT_HOW_SPAWNED, EVENT_HOW_WRAPPED, EVENT_HOW_ADOPTED, EVENT_HOW_COUNT };
@@ -57,30 +57,30 @@ enum event_result {
 
 /* Evidence of a process's end, read before anything is removed. */
 struct event_exit {
-    bool status_known;      /* false: weir is not its parent and the kernel tells nobody else */
-    int32_t code;           /* exit code, when status_known and signal == 0 */
-    int32_t signal;         /* ending signal, 0 = exited */
-    uint64_t oom_kills;     /* memory.events oom_kill of its cgroup since the start of this generation */
-    uint64_t pids_refused;  /* pids.events max since the start of this generation */
+    bool status_known;     /* false: weir is not its parent and the kernel tells nobody else */
+    int32_t code;          /* exit code, when status_known and signal == 0 */
+    int32_t signal;        /* ending signal, 0 = exited */
+    uint64_t oom_kills;    /* memory.events oom_kill of its cgroup since the start of this generation */
+    uint64_t pids_refused; /* pids.events max since the start of this generation */
 };
 
 struct event {
     uint64_t seq;  /* from 1, in order, per run */
     uint64_t t_us; /* CLOCK_MONOTONIC; never falls within a run */
     enum event_kind kind;
-    uint16_t unit; /* UNIT_NONE for RUN, DEADLINE, SHUTDOWN */
+    uint16_t unit;       /* UNIT_NONE for RUN, DEADLINE, SHUTDOWN */
     uint32_t generation; /* the start it belongs to; stale ones are ignored by the engine */
     union {
         struct sample sample;
         struct {
             int32_t pid;
-            uint16_t via;       /* the unit whose process started it; UNIT_NONE = not known */
-            uint64_t ticket;    /* names the waiting command; ADMIT/REFUSE carry it in amount[0] */
+            uint16_t via;    /* the unit whose process started it; UNIT_NONE = not known */
+            uint64_t ticket; /* names the waiting command; ADMIT/REFUSE carry it in amount[0] */
         } arrived;
         struct {
             int32_t pid;
             enum event_how how;
-            bool ready;         /* adopted only: it was ready before */
+            bool ready; /* adopted only: it was ready before */
         } spawned;
         struct event_exit exit;
         struct {

@@ -49,13 +49,13 @@ struct kernel_process {
     int32_t pid;
     int32_t ppid;
     uint32_t threads;
-    char state;           /* 'R', 'S', 'Z', ... */
+    char state; /* 'R', 'S', 'Z', ... */
     char comm[SAMPLE_COMM_MAX];
     uint64_t start_ticks; /* field 22: clock ticks after boot; with the pid it names a process for good */
     uint64_t vsz_bytes;
     uint64_t rss_pages;
-    uint64_t cpu_ticks;   /* utime + stime */
-    int32_t exit_code;    /* field 52, wait status; 0 without ptrace rights */
+    uint64_t cpu_ticks; /* utime + stime */
+    int32_t exit_code;  /* field 52, wait status; 0 without ptrace rights */
 };
 
 /* /proc/PID/stat; comm may hold blanks and parentheses. */

@@ -58,7 +58,7 @@ enum sample_field {
 #define X(id, name, type, cumulative) SAMPLE_##id,
     SAMPLE_FIELDS(X)
 #undef X
-    SAMPLE_FIELD_COUNT,
+        SAMPLE_FIELD_COUNT,
 };
 _Static_assert(SAMPLE_FIELD_COUNT <= 64, "validity is one 64-bit word");
 
@@ -70,7 +70,7 @@ enum sample_cause {
     SAMPLE_CAUSE_COUNT,
 };
 
-#define SAMPLE_TOP_MAX 4 /* chosen: server, shell, wrapper and worker of the first workload fit */
+#define SAMPLE_TOP_MAX  4  /* chosen: server, shell, wrapper and worker of the first workload fit */
 #define SAMPLE_COMM_MAX 16 /* TASK_COMM_LEN, include/linux/sched.h */
 
 /* One of the unit's biggest processes by resident size. */
@@ -83,9 +83,9 @@ struct sample_process {
 };
 
 struct sample {
-    uint64_t t_us;     /* CLOCK_MONOTONIC, microseconds, when the reading began */
-    uint64_t late_us;  /* a tick's lateness against the absolute timer; 0 for other causes */
-    uint64_t valid;    /* bit i: value[i] was read */
+    uint64_t t_us;    /* CLOCK_MONOTONIC, microseconds, when the reading began */
+    uint64_t late_us; /* a tick's lateness against the absolute timer; 0 for other causes */
+    uint64_t valid;   /* bit i: value[i] was read */
     uint64_t value[SAMPLE_FIELD_COUNT];
     enum sample_cause cause;
     uint32_t missed_ticks; /* whole base intervals that passed without a tick before this one; 0 is the aim */

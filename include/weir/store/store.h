@@ -26,12 +26,12 @@
 struct store;
 
 struct store_options {
-    const char *path;       /* history.db */
-    uint64_t retention_us;  /* older raw rows are removed, a bounded batch at a time */
-    uint64_t max_bytes;     /* size cap: the oldest go first; 0 = none */
-    size_t queue_records;   /* 0 = default (8192: 13 min of 10 units at 1 Hz) */
-    uint64_t commit_us;     /* 0 = default (1 s): the longest a record waits before it is written */
-    uint64_t retry_us;      /* 0 = default (1 s): between two tries while writing fails */
+    const char *path;      /* history.db */
+    uint64_t retention_us; /* older raw rows are removed, a bounded batch at a time */
+    uint64_t max_bytes;    /* size cap: the oldest go first; 0 = none */
+    size_t queue_records;  /* 0 = default (8192: 13 min of 10 units at 1 Hz) */
+    uint64_t commit_us;    /* 0 = default (1 s): the longest a record waits before it is written */
+    uint64_t retry_us;     /* 0 = default (1 s): between two tries while writing fails */
 };
 
 /* Opens or creates, migrates the schema, starts the thread. A corrupt file is set aside (told in
@@ -47,13 +47,13 @@ int store_open(const struct store_options *options, struct store **ret, struct e
 struct store *store_close(struct store *s);
 
 struct store_run {
-    const char *supervisor;   /* config's name */
+    const char *supervisor; /* config's name */
     const char *config_path;
-    const char *config_text;  /* environment values are masked by the caller */
+    const char *config_text; /* environment values are masked by the caller */
     const char *weir_version;
     const char *kernel, *layout;
     const char *boot_id;
-    uint64_t wall_us;         /* CLOCK_REALTIME at monotonic_us */
+    uint64_t wall_us; /* CLOCK_REALTIME at monotonic_us */
     uint64_t monotonic_us;
     uint64_t interval_us;
     const char *const *unit_names;
@@ -87,15 +87,15 @@ void store_run_end(struct store *s, uint64_t t_us, int status);
 int store_flush(struct store *s, uint64_t timeout_us);
 
 struct store_status {
-    uint64_t run;              /* number of this run; 0 = not yet written */
+    uint64_t run; /* number of this run; 0 = not yet written */
     uint64_t samples_written, samples_dropped;
     uint64_t events_written, decisions_written;
     uint64_t queued;           /* waiting records */
     uint64_t failing_since_us; /* monotonic; 0 = writing works */
-    uint64_t lost;             /* events and decisions that even the grown queue could not hold; 0 is the aim */
-    uint64_t file_bytes;       /* with the WAL */
-    char problem[256];         /* last problem, "" = none */
-    char set_aside[256];       /* where a corrupt file was kept, "" = none */
+    uint64_t lost;       /* events and decisions that even the grown queue could not hold; 0 is the aim */
+    uint64_t file_bytes; /* with the WAL */
+    char problem[256];   /* last problem, "" = none */
+    char set_aside[256]; /* where a corrupt file was kept, "" = none */
 };
 /* Thread-safe, does not wait for the disk. */
 void store_get_status(struct store *s, struct store_status *ret);
@@ -114,8 +114,8 @@ struct store_run_row {
     uint64_t run;
     uint64_t start_wall_us, end_wall_us; /* end 0: running or cut off */
     uint64_t start_monotonic_us;
-    uint64_t last_wall_us;               /* of the last record */
-    int exit_status;                     /* -1: none recorded */
+    uint64_t last_wall_us; /* of the last record */
+    int exit_status;       /* -1: none recorded */
     char supervisor[UNIT_NAME_MAX];
     char weir_version[32], kernel[64], layout[16], boot_id[40];
     char config_path[STORE_TEXT_MAX];
@@ -124,7 +124,8 @@ struct store_run_row {
 };
 
 /* Calls on_row for each run, oldest first. A callback's non-zero return stops and is passed on. */
-int store_read_runs(struct store_reader *r, int (*on_row)(void *user, const struct store_run_row *row), void *user);
+int store_read_runs(struct store_reader *r, int (*on_row)(void *user, const struct store_run_row *row),
+                    void *user);
 
 /* Unit names of a run, in index order; the array and names belong to the reader and live until the next call
  * with it. Returns the count or a negative errno (-ENOENT: no such run). */
@@ -144,27 +145,30 @@ struct store_filter {
 
 struct store_row {
     uint64_t run;
-    uint64_t t_us, wall_us;    /* of a GAP: its end */
-    const char *unit;          /* name, "" = the supervisor */
+    uint64_t t_us, wall_us;        /* of a GAP: its end */
+    const char *unit;              /* name, "" = the supervisor */
     const char *const *unit_names; /* of this run, for narrate/format */
     size_t unit_count;
     enum { STORE_ROW_EVENT, STORE_ROW_DECISION, STORE_ROW_MARK, STORE_ROW_GAP } type;
-    struct event event;        /* EVENT (a sample is the event of kind EVENT_SAMPLE, exactly as recorded) */
-    struct decision decision;  /* DECISION */
-    char text[STORE_TEXT_MAX]; /* MARK, GAP */
-    uint64_t gap_us, gap_count;/* GAP: how long, how many samples */
+    struct event event;         /* EVENT (a sample is the event of kind EVENT_SAMPLE, exactly as recorded) */
+    struct decision decision;   /* DECISION */
+    char text[STORE_TEXT_MAX];  /* MARK, GAP */
+    uint64_t gap_us, gap_count; /* GAP: how long, how many samples */
 };
 
 /* A non-zero return stops and is passed on. The row and all it points to live for the call; the callback may
  * itself read the same run. */
 typedef int store_row_fn(void *user, const struct store_row *row);
 
-int store_read_samples(struct store_reader *r, const struct store_filter *f, store_row_fn *on_row, void *user);
+int store_read_samples(struct store_reader *r, const struct store_filter *f, store_row_fn *on_row,
+                       void *user);
 /* All events but samples. */
 int store_read_events(struct store_reader *r, const struct store_filter *f, store_row_fn *on_row, void *user);
-int store_read_decisions(struct store_reader *r, const struct store_filter *f, store_row_fn *on_row, void *user);
+int store_read_decisions(struct store_reader *r, const struct store_filter *f, store_row_fn *on_row,
+                         void *user);
 /* Everything in one time line: samples (ticks_only obeyed), events, decisions, marks, gaps. */
-int store_read_timeline(struct store_reader *r, const struct store_filter *f, store_row_fn *on_row, void *user);
+int store_read_timeline(struct store_reader *r, const struct store_filter *f, store_row_fn *on_row,
+                        void *user);
 /* Every event of a run by seq, samples included: what the engine was told, exactly. */
 int store_read_replay(struct store_reader *r, uint64_t run, store_row_fn *on_row, void *user);
 
@@ -173,6 +177,7 @@ int store_read_decision(struct store_reader *r, uint64_t run, uint64_t id, struc
 
 /* The policy texts of a run by event_seq. */
 int store_read_policies(struct store_reader *r, uint64_t run,
-                        int (*on_row)(void *user, uint64_t event_seq, uint16_t unit, const char *text), void *user);
+                        int (*on_row)(void *user, uint64_t event_seq, uint16_t unit, const char *text),
+                        void *user);
 
 #endif
