@@ -142,8 +142,11 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si,
     struct supervisor *s = userdata;
     if (si->ssi_signo == SIGHUP) {
         char *text = NULL;
-        (void)reload_config(s, &text);
-        log_notice("reload: %s", text ? text : "out of memory");
+        if (reload_config(s, &text) < 0 && !text)
+            log_error("reload: out of memory");
+        char *save = NULL;
+        for (char *line = text ? strtok_r(text, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save))
+            log_notice("reload: %s", line);
         free(text);
     } else if (s->signals_seen++ == 0) {
         supervisor_mark(s, UNIT_NONE, "%s: stopping all units (once more: kill them)",
@@ -226,7 +229,7 @@ static char *masked_config_text(const char *path)
     _cleanup_fclose_ FILE *in = fopen(path, "re");
     char *text = NULL;
     size_t size = 0;
-    _cleanup_fclose_ FILE *out = open_memstream(&text, &size);
+    FILE *out = open_memstream(&text, &size);
     if (!out)
         return NULL;
     _cleanup_free_ char *line = NULL;
@@ -238,7 +241,7 @@ static char *masked_config_text(const char *path)
         else
             fputs(line, out);
     }
-    (void)fflush(out);
+    fclose(out); /* only then text is where it stays */
     return text;
 }
 
