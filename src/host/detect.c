@@ -193,7 +193,11 @@ static uint32_t usable_controllers(const struct host_info *info)
     if (layout_join(info->unified_mount, rel, dir, sizeof(dir)) < 0)
         return 0;
     _cleanup_close_ int fd = io_open_at(AT_FDCWD, dir, O_PATH | O_DIRECTORY);
-    return fd < 0 ? 0 : controllers_in(fd, "cgroup.controllers");
+    if (fd < 0)
+        return 0;
+    /* the "no internal processes" rule, from which only the hierarchy's root is free */
+    bool barred = !info->systemd && io_exists_at(fd, "cgroup.events") && !place_is_ours_alone(info);
+    return controllers_in(fd, barred ? "cgroup.subtree_control" : "cgroup.controllers");
 }
 
 static uint64_t machine_memory(void)

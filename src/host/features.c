@@ -70,10 +70,17 @@ bool have_capability(unsigned capability)
     return data[capability / 32].effective & (1U << (capability % 32));
 }
 
+static bool file_takes_trigger(int dir, const char *file, const char *trigger)
+{
+    _cleanup_close_ int fd = io_open_at(dir, file, O_RDWR | O_NONBLOCK);
+    return fd >= 0 && host_sys.write(fd, trigger, strlen(trigger) + 1) >= 0;
+}
+
+/* At the root of a cgroup namespace our own file may be barred (nsdelegate) though our children's are not. */
 static bool takes_trigger(int dir, const char *trigger)
 {
-    _cleanup_close_ int fd = io_open_at(dir, "memory.pressure", O_RDWR | O_NONBLOCK);
-    return fd >= 0 && host_sys.write(fd, trigger, strlen(trigger) + 1) >= 0;
+    return file_takes_trigger(dir, "memory.pressure", trigger) ||
+           file_takes_trigger(AT_FDCWD, "/proc/pressure/memory", trigger);
 }
 
 /*

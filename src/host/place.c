@@ -153,12 +153,11 @@ static int own_now(char *ret, struct err *reterr)
     return 0;
 }
 
-/* Is our cgroup ours alone? A shell beside us would keep controllers from being switched on. */
-static bool alone_in(const struct host_info *info, const char *rel)
+bool place_is_ours_alone(const struct host_info *info)
 {
     char path[HOST_PATH_MAX];
     int32_t other;
-    _cleanup_close_ int fd = open_dir(info->unified_mount, rel, path, NULL);
+    _cleanup_close_ int fd = open_dir(info->unified_mount, info->own_unified, path, NULL);
     return fd >= 0 && find_other(fd, &other) == 0;
 }
 
@@ -175,7 +174,7 @@ static int choose_parent(const struct host_info *info, const char *name, char *r
     const char *own = layout_basename(info->own_unified);
     size_t n = strlen(own);
     const char *service = n > 8 && strcmp(own + n - 8, ".service") == 0 ? own : NULL;
-    bool usable = info->delegated && alone_in(info, ret);
+    bool usable = info->delegated && place_is_ours_alone(info);
     if (usable && !service)
         return 0;
     int r = scope_start(name, service, !info->is_root, reterr);

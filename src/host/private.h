@@ -88,6 +88,8 @@ bool kernel_at_least(const char *release, unsigned major, unsigned minor);
 /* Fills h->tree[*].base (paths), moves us, enables controllers. base as in host_open. */
 int place_find(struct subtree *h, const struct host_info *info, const char *name, const char *base, struct err *reterr);
 void place_leave(struct subtree *h);
+/* A process beside us in our cgroup2 cgroup keeps controllers from being switched on. */
+bool place_is_ours_alone(const struct host_info *info);
 
 /* --- scope.c: systemd over D-Bus. 0 or negative errno with a text --- */
 int scope_start(const char *name, const char *service, bool user_manager, struct err *reterr);

@@ -81,6 +81,17 @@ static int attach(sd_bus *bus, const char *scope, const char *subgroup, sd_bus_e
     return r < 0 ? r : 0;
 }
 
+/* Into a scope of an earlier run: its leaf if units live there (the controllers are on, the top is barred), else
+ * the top. */
+static int join(sd_bus *bus, const char *scope, sd_bus_error *error)
+{
+    int r = attach(bus, scope, "/supervisor", error);
+    if (r >= 0)
+        return r;
+    sd_bus_error_free(error);
+    return attach(bus, scope, "", error);
+}
+
 /* The job runs on after the call; /proc tells when it is done, without a second D-Bus conversation. */
 static int await_place(const char *scope, struct err *reterr)
 {
@@ -113,7 +124,7 @@ int scope_start(const char *name, const char *service, bool user_manager, struct
     r = start_scope(bus, scope, name, service, &error);
     if (r < 0 && sd_bus_error_has_name(&error, SYSTEMD_NAME ".UnitExists")) {
         sd_bus_error_free(&error);
-        r = attach(bus, scope, "/supervisor", &error);
+        r = join(bus, scope, &error);
     }
     r = r < 0 ? refused(r, scope, &error, reterr) : await_place(scope, reterr);
     sd_bus_error_free(&error);

@@ -60,6 +60,7 @@ static void a_limit_the_host_lacks_is_refused_or_told(void **state)
 {
     (void)state;
     uint32_t missing = 0;
+    need(HOST_FEATURE_PIDS_MAX);
     struct err e = ERR_NULL;
     struct host_unit *u = NULL;
     struct host_limits l = no_limits;
