@@ -41,7 +41,7 @@ soon 20 "the next weir adopts them, all ready" all_ready
 is "$(pids)" "$before" "the same processes"
 is "$(generations)" "$generation" "the same generations"
 
-for i in {1..10}; do
+for _ in {1..10}; do
     wait_ms=$((RANDOM % $(slow 500 4000)))
     sleep "$((wait_ms / 1000)).$(printf %03d $((wait_ms % 1000)))"
     weir_kill
@@ -76,7 +76,7 @@ within "${last:-0}" 500 1000000 "through all of it"
 for pid in "$lines" "$server" "$worker"; do soon 5 "pid $pid is gone" not_alive "$pid"; done
 
 # killed while it starts its units: one process a unit, whatever happened
-for i in {1..6}; do
+for _ in {1..6}; do
     "$WEIR" run "$C" >>"$LOG" 2>&1 &
     WPID=$!
     wait_ms=$((RANDOM % $(slow 90 1200)))

@@ -186,7 +186,7 @@ weir_run() {
 
 # weir_wait SECONDS: waits for weir's own end; its exit status in $weir_status
 weir_wait() {
-    weir_status=
+    weir_status= # read by the stories
     wait_for "$1" not_alive "$WPID" || return 1
     wait "$WPID"
     weir_status=$?
