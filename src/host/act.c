@@ -12,8 +12,8 @@
 #include "weir/base/cleanup.h"
 
 #define RECLAIM_CHUNK_MAX ((uint64_t)32 << 20) /* include/weir/host/host.h; ~10 ms of work a chunk, chosen */
-#define KILL_ROUNDS 64    /* chosen: a tree that forks faster than 64 sweeps is a fork bomb for cgroup.kill */
-#define KILL_PIDS_MAX 1024
+#define KILL_ROUNDS       64 /* chosen: a tree that forks faster than 64 sweeps is a fork bomb for cgroup.kill */
+#define KILL_PIDS_MAX     1024
 
 int act_attach(struct host_unit *hu, pid_t pid, struct err *reterr)
 {
@@ -69,8 +69,8 @@ int act_freeze(struct host_unit *hu, bool freeze, struct err *reterr)
     return r < 0 ? err_errno(reterr, r, "%s %s", freeze ? "freezing" : "thawing", u->path) : 0;
 }
 
-int act_throttle(struct host_unit *hu, uint32_t cpu_permyriad, uint64_t memory_high_bytes, uint32_t *ret_applied,
-                 struct err *reterr)
+int act_throttle(struct host_unit *hu, uint32_t cpu_permyriad, uint64_t memory_high_bytes,
+                 uint32_t *ret_applied, struct err *reterr)
 {
     struct unit *u = unit_of(hu);
     u->throttle_cpu_permyriad = cpu_permyriad;

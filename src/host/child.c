@@ -149,7 +149,8 @@ static _Noreturn void run(const struct spawn_plan *plan)
     int told = ENOENT;
     int which = 0;
     for (int i = 0; plan->candidates[i]; i++) {
-        (void)execve(plan->candidates[i], (char *const *)plan->spec->argv, (char *const *)plan->spec->environment);
+        (void)execve(plan->candidates[i], (char *const *)plan->spec->argv,
+                     (char *const *)plan->spec->environment);
         if (errno == ENOENT || errno == ENOTDIR || errno == ESTALE || errno == ENODEV || errno == ETIMEDOUT)
             continue;
         told = errno;

@@ -114,12 +114,14 @@ static int refuse(const struct layout *l, struct err *reterr)
 {
     for (size_t i = 0; i < LAYOUT_V1_COUNT; i++)
         if (l->v1[i].point[0])
-            return err_set(reterr, -EOPNOTSUPP,
-                           "this host has cgroup v1 only: mount the cgroup2 hierarchy beside it (mount -t cgroup2 none "
-                           "/sys/fs/cgroup/unified) or boot with systemd.unified_cgroup_hierarchy=1");
-    return err_set(reterr, -EOPNOTSUPP,
-                   "no cgroup2 hierarchy is mounted: mount it (mount -t cgroup2 none /sys/fs/cgroup), or in a container "
-                   "let /sys/fs/cgroup be visible");
+            return err_set(
+                reterr, -EOPNOTSUPP,
+                "this host has cgroup v1 only: mount the cgroup2 hierarchy beside it (mount -t cgroup2 none "
+                "/sys/fs/cgroup/unified) or boot with systemd.unified_cgroup_hierarchy=1");
+    return err_set(
+        reterr, -EOPNOTSUPP,
+        "no cgroup2 hierarchy is mounted: mount it (mount -t cgroup2 none /sys/fs/cgroup), or in a container "
+        "let /sys/fs/cgroup be visible");
 }
 
 static bool has_delegate_mark(const char *dir)
@@ -283,10 +285,11 @@ int host_detect(struct host_info *ret, struct err *reterr)
     if (info->layout == HOST_LAYOUT_NONE)
         return refuse(l, reterr);
     if (!l->unified.own[0])
-        return err_set(reterr, -EOPNOTSUPP,
-                       "our own cgroup is outside of what is mounted at %s: start weir inside the container, or let it "
-                       "have the host's cgroup namespace",
-                       l->unified.point);
+        return err_set(
+            reterr, -EOPNOTSUPP,
+            "our own cgroup is outside of what is mounted at %s: start weir inside the container, or let it "
+            "have the host's cgroup namespace",
+            l->unified.point);
     if (info->layout == HOST_LAYOUT_HYBRID)
         agree_with_libcgroup(l);
     fill_paths(info, l);
@@ -302,7 +305,8 @@ int host_detect(struct host_info *ret, struct err *reterr)
     info->controllers = usable_controllers(info);
     info->cpus = cpu_count();
 
-    uint64_t own_limit = info->layout == HOST_LAYOUT_HYBRID ? v1_chain_limit(info) : unified_chain_limit(info);
+    uint64_t own_limit =
+        info->layout == HOST_LAYOUT_HYBRID ? v1_chain_limit(info) : unified_chain_limit(info);
     uint64_t machine = machine_memory();
     info->memory_total_bytes = own_limit < machine ? own_limit : machine;
     info->features = features_of_controllers(info->controllers, features_probe(info));

@@ -181,8 +181,9 @@ static bool probe_exit_info(void)
         r = host_sys.waitid(P_PID, (id_t)pid, &info, WEXITED | __WALL);
     while (r < 0 && errno == EINTR);
     struct pidfd_info_request request = {.mask = PIDFD_REQUEST_EXIT};
-    return host_sys.ioctl(pidfd, PIDFD_REQUEST_GET_INFO, &request) == 0 && (request.mask & PIDFD_REQUEST_EXIT) &&
-           WIFEXITED(request.exit_code) && WEXITSTATUS(request.exit_code) == 7;
+    return host_sys.ioctl(pidfd, PIDFD_REQUEST_GET_INFO, &request) == 0 &&
+           (request.mask & PIDFD_REQUEST_EXIT) && WIFEXITED(request.exit_code) &&
+           WEXITSTATUS(request.exit_code) == 7;
 }
 
 uint32_t features_probe(const struct host_info *info)

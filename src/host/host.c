@@ -37,7 +37,8 @@ static void unit_freep(struct unit **u)
 static int check_name(const char *name, struct err *reterr)
 {
     size_t n = strlen(name);
-    if (n == 0 || n >= HOST_NAME_MAX_BYTES || strchr(name, '/') || name[0] == '.' || strncmp(name, "cgroup.", 7) == 0)
+    if (n == 0 || n >= HOST_NAME_MAX_BYTES || strchr(name, '/') || name[0] == '.' ||
+        strncmp(name, "cgroup.", 7) == 0)
         return err_set(reterr, -EINVAL, "'%s' cannot be the name of a cgroup", name);
     return 0;
 }
@@ -144,8 +145,8 @@ static int make_all(struct subtree *h, const char *name, unsigned *made, struct 
     return 0;
 }
 
-static int unit_create(struct host *host, const char *name, const struct host_limits *limits, bool best_effort,
-                       struct host_unit **ret, uint32_t *ret_missing, struct err *reterr)
+static int unit_create(struct host *host, const char *name, const struct host_limits *limits,
+                       bool best_effort, struct host_unit **ret, uint32_t *ret_missing, struct err *reterr)
 {
     struct subtree *h = (struct subtree *)host;
     uint32_t missing = 0;
@@ -172,7 +173,8 @@ static int unit_create(struct host *host, const char *name, const struct host_li
     return 0;
 }
 
-static int unit_open(struct host *host, const char *name, uint64_t inode, struct host_unit **ret, struct err *reterr)
+static int unit_open(struct host *host, const char *name, uint64_t inode, struct host_unit **ret,
+                     struct err *reterr)
 {
     struct subtree *h = (struct subtree *)host;
     int r = check_name(name, reterr);
@@ -185,8 +187,8 @@ static int unit_open(struct host *host, const char *name, uint64_t inode, struct
     if (r < 0)
         return r;
     if (inode != 0 && inode != u->inode)
-        return err_set(reterr, -ESTALE, "%s is another cgroup than the one recorded (inode %lu, not %lu)", u->path,
-                       u->inode, inode);
+        return err_set(reterr, -ESTALE, "%s is another cgroup than the one recorded (inode %lu, not %lu)",
+                       u->path, u->inode, inode);
     *ret = &u->unit;
     u = NULL;
     return 0;
@@ -291,7 +293,8 @@ static const struct host_ops real_ops = {
     .unit_path = unit_path,
 };
 
-int host_open(const struct host_info *info, const char *name, const char *base, struct host **ret, struct err *reterr)
+int host_open(const struct host_info *info, const char *name, const char *base, struct host **ret,
+              struct err *reterr)
 {
     int r = check_name(name, reterr);
     if (r < 0)
@@ -303,7 +306,8 @@ int host_open(const struct host_info *info, const char *name, const char *base, 
     h->layout = info->layout;
     h->proc_fd = -1;
     h->features = info->features;
-    h->nonblock_limits = kernel_at_least(info->kernel, 6, 16); /* "memcg: introduce non-blocking limit setting option" */
+    h->nonblock_limits =
+        kernel_at_least(info->kernel, 6, 16); /* "memcg: introduce non-blocking limit setting option" */
     for (unsigned id = 0; id < TREE_COUNT; id++)
         h->tree[id].base_fd = -1;
     r = h->proc_fd = io_open_at(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY);

@@ -23,9 +23,9 @@
 #include "weir/base/cleanup.h"
 #include "weir/base/units.h"
 
-#define CPU_PERIOD_US 100000 /* the kernel's default */
+#define CPU_PERIOD_US      100000  /* the kernel's default */
 #define CPU_PERIOD_LONG_US 1000000 /* the largest period the kernel takes; for shares below 1 % */
-#define CPU_QUOTA_MIN_US 1000 /* kernel/sched/core.c, min_cfs_quota_period */
+#define CPU_QUOTA_MIN_US   1000    /* kernel/sched/core.c, min_cfs_quota_period */
 
 enum limit_key {
     LIMIT_MEMORY_MAX,
@@ -45,7 +45,8 @@ static const struct limit_row {
     enum tree_id v1_tree;
     uint32_t feature;
 } rows[LIMIT_COUNT] = {
-    [LIMIT_MEMORY_MAX] = {"memory_max", "memory.max", "memory.limit_in_bytes", TREE_MEMORY, HOST_FEATURE_MEMORY_MAX},
+    [LIMIT_MEMORY_MAX] = {"memory_max", "memory.max", "memory.limit_in_bytes", TREE_MEMORY,
+                          HOST_FEATURE_MEMORY_MAX},
     [LIMIT_SWAP_MAX] = {"memory_swap_max", "memory.swap.max", "memory.memsw.limit_in_bytes", TREE_MEMORY,
                         HOST_FEATURE_SWAP_MAX},
     [LIMIT_MEMORY_HIGH] = {"memory_high", "memory.high", NULL, TREE_MEMORY, HOST_FEATURE_MEMORY_HIGH},
@@ -165,7 +166,8 @@ static void keep_dying(struct subtree *h, pid_t pid)
 {
     for (size_t i = 0; i < ARRAY_SIZE(h->dying); i++) {
         siginfo_t info = {0};
-        if (h->dying[i] > 0 && host_sys.waitid(P_PID, (id_t)h->dying[i], &info, WEXITED | WNOHANG | __WALL) == 0 &&
+        if (h->dying[i] > 0 &&
+            host_sys.waitid(P_PID, (id_t)h->dying[i], &info, WEXITED | WNOHANG | __WALL) == 0 &&
             info.si_pid != 0)
             h->dying[i] = 0;
     }
@@ -272,8 +274,8 @@ static int refuse(const struct unit *u, enum limit_key key, const char *hint, st
                        rows[key].v1_file ? rows[key].v1_file : rows[key].unified_file);
         why = text;
     }
-    return err_set(reterr, -EOPNOTSUPP, "%s: this host cannot enforce it%s%s%s", rows[key].key, *why ? ": " : "",
-                   why, hint);
+    return err_set(reterr, -EOPNOTSUPP, "%s: this host cannot enforce it%s%s%s", rows[key].key,
+                   *why ? ": " : "", why, hint);
 }
 
 /* What a throttle changes is remembered, so that it writes (and on older kernels forks) only for a change. */
@@ -300,7 +302,8 @@ static bool is_in_force(struct unit *u, const struct host_limits *l, enum limit_
     return strcmp(text, written_of(u, key)) == 0;
 }
 
-static int set_one(struct unit *u, const struct host_limits *l, enum limit_key key, bool fresh, struct err *reterr)
+static int set_one(struct unit *u, const struct host_limits *l, enum limit_key key, bool fresh,
+                   struct err *reterr)
 {
     int r = write_remembering(u, l, key, fresh);
     if (r == 0 || (is_missing(r) && !is_set(l, key)))
@@ -338,7 +341,8 @@ static int check_usage(const struct unit *u, const struct host_limits *l, struct
 static struct host_limits effective(const struct unit *u, const struct host_limits *user)
 {
     struct host_limits l = *user;
-    if (u->throttle_cpu_permyriad && (!l.cpu_max_permyriad || u->throttle_cpu_permyriad < l.cpu_max_permyriad))
+    if (u->throttle_cpu_permyriad &&
+        (!l.cpu_max_permyriad || u->throttle_cpu_permyriad < l.cpu_max_permyriad))
         l.cpu_max_permyriad = u->throttle_cpu_permyriad;
     if (u->throttle_high_bytes < l.memory_high_bytes)
         l.memory_high_bytes = u->throttle_high_bytes;
@@ -355,8 +359,8 @@ static bool is_unchanged(const struct unit *u, const struct host_limits *l, enum
     return !u->limits_known || strcmp(now, before) == 0;
 }
 
-static int apply_all(struct unit *u, const struct host_limits *l, bool fresh, bool best_effort, uint32_t *missing,
-                     struct err *reterr)
+static int apply_all(struct unit *u, const struct host_limits *l, bool fresh, bool best_effort,
+                     uint32_t *missing, struct err *reterr)
 {
     for (unsigned key = 0; key < LIMIT_COUNT; key++) {
         bool set = is_set(l, (enum limit_key)key);

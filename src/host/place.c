@@ -67,11 +67,11 @@ static void explain_missing(struct subtree *h, int dirfd, const char *controller
         if (io_read_at(AT_FDCWD, file, comm, sizeof(comm)) > 0)
             comm[strcspn(comm, "\n")] = '\0';
         (void)snprintf(h->reason, sizeof(h->reason),
-                       "other processes share our cgroup %.100s (%d %s): start weir in a cgroup of its own", dir, pid,
-                       comm);
+                       "other processes share our cgroup %.100s (%d %s): start weir in a cgroup of its own",
+                       dir, pid, comm);
     } else
-        (void)snprintf(h->reason, sizeof(h->reason), "the %s controller cannot be switched on in %.120s: %s", controller,
-                       dir, strerror(-error));
+        (void)snprintf(h->reason, sizeof(h->reason), "the %s controller cannot be switched on in %.120s: %s",
+                       controller, dir, strerror(-error));
 }
 
 /* Switches wanted controllers on for the children of dirfd; one by one, since one write is all or nothing. */
@@ -85,10 +85,12 @@ static uint32_t enable(struct subtree *h, int dirfd, const char *dir, uint32_t w
             continue;
         char text[16];
         (void)snprintf(text, sizeof(text), "+%s", controllers[i].name);
-        int r = offered & controllers[i].bit ? io_write_at(dirfd, "cgroup.subtree_control", text, 0) : -EOPNOTSUPP;
+        int r = offered & controllers[i].bit ? io_write_at(dirfd, "cgroup.subtree_control", text, 0)
+                                             : -EOPNOTSUPP;
         if (r == 0)
             on |= controllers[i].bit;
-        else if (controllers[i].bit != HOST_CONTROLLER_IO) /* only readings need io, and pressure works without */
+        else if (controllers[i].bit !=
+                 HOST_CONTROLLER_IO) /* only readings need io, and pressure works without */
             explain_missing(h, dirfd, controllers[i].name, r, dir);
     }
     return on;
@@ -132,8 +134,9 @@ static int occupy(struct subtree *h, const struct host_info *info, const char *p
             return r;
     }
     uint32_t before = controllers_in(fd, "cgroup.subtree_control");
-    h->controllers = enable(h, fd, path,
-                            HOST_CONTROLLER_MEMORY | HOST_CONTROLLER_PIDS | HOST_CONTROLLER_CPU | HOST_CONTROLLER_IO);
+    h->controllers =
+        enable(h, fd, path,
+               HOST_CONTROLLER_MEMORY | HOST_CONTROLLER_PIDS | HOST_CONTROLLER_CPU | HOST_CONTROLLER_IO);
     h->enabled = h->controllers & ~before;
     return 0;
 }
@@ -186,10 +189,12 @@ static int choose_parent(const struct host_info *info, const char *name, char *r
 static bool base_stands(const struct host_info *info, const char *base)
 {
     char path[HOST_PATH_MAX];
-    return base && layout_join(info->unified_mount, base, path, sizeof(path)) == 0 && io_exists_at(AT_FDCWD, path);
+    return base && layout_join(info->unified_mount, base, path, sizeof(path)) == 0 &&
+           io_exists_at(AT_FDCWD, path);
 }
 
-static int set_tree(struct tree *t, const char *mount, const char *parent, const char *folder, struct err *reterr)
+static int set_tree(struct tree *t, const char *mount, const char *parent, const char *folder,
+                    struct err *reterr)
 {
     t->used = true;
     (void)snprintf(t->mount, sizeof(t->mount), "%s", mount);
@@ -250,7 +255,8 @@ static int find_hybrid(struct subtree *h, const struct host_info *info, const ch
     return 0;
 }
 
-int place_find(struct subtree *h, const struct host_info *info, const char *name, const char *base, struct err *reterr)
+int place_find(struct subtree *h, const struct host_info *info, const char *name, const char *base,
+               struct err *reterr)
 {
     char folder[HOST_NAME_MAX_BYTES + 8];
     char parent[HOST_PATH_MAX];

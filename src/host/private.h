@@ -18,11 +18,11 @@
 #include "weir/host/host.h"
 
 #define HOST_NAME_MAX_BYTES 128 /* chosen: config names are shorter */
-#define READINGS_MAX 20         /* rows of the longer table in read.c */
+#define READINGS_MAX        20  /* rows of the longer table in read.c */
 
 struct tree {
     bool used;
-    bool made; /* base was made by us, not found */
+    bool made;   /* base was made by us, not found */
     int base_fd; /* the folder "weir-NAME" */
     char mount[HOST_PATH_MAX];
     char base[HOST_PATH_MAX]; /* "/.../weir-NAME", relative to the mount */
@@ -35,11 +35,11 @@ struct subtree {
     uint32_t controllers; /* that units' cgroups really have */
     uint32_t features;
     struct tree tree[TREE_COUNT];
-    char reason[256];       /* why a controller is missing, for error texts; "" = none is */
-    uint32_t enabled;       /* controllers we switched on in the parent of base */
-    bool moved;             /* we moved into the leaf "supervisor" */
-    bool nonblock_limits;   /* memory.high takes O_NONBLOCK (6.16) */
-    pid_t dying[8];         /* killed helpers (limits.c) not yet reaped; 0 = free */
+    char reason[256];     /* why a controller is missing, for error texts; "" = none is */
+    uint32_t enabled;     /* controllers we switched on in the parent of base */
+    bool moved;           /* we moved into the leaf "supervisor" */
+    bool nonblock_limits; /* memory.high takes O_NONBLOCK (6.16) */
+    pid_t dying[8];       /* killed helpers (limits.c) not yet reaped; 0 = free */
     int proc_fd;
 };
 
@@ -52,13 +52,13 @@ struct unit {
     int reading[READINGS_MAX]; /* kept-open files, by the row of the layout's table; -1 = not there */
     int procs_fd;
     int watch[HOST_NOTIFY_COUNT];
-    struct host_limits limits; /* the user's own */
-    bool limits_known;         /* false: adopted, limits not yet set by this run */
+    struct host_limits limits;       /* the user's own */
+    bool limits_known;               /* false: adopted, limits not yet set by this run */
     uint32_t throttle_cpu_permyriad; /* 0 = none */
     uint64_t throttle_high_bytes;    /* UINT64_MAX = none */
     char written[2][64];             /* cpu and memory.high as last written by us; "" = not known */
-    bool was_killed; /* cgroup.kill was used: see spawn_into_unit */
-    pid_t helper; /* writes memory.high for us where that blocks; 0 = none */
+    bool was_killed;                 /* cgroup.kill was used: see spawn_into_unit */
+    pid_t helper;                    /* writes memory.high for us where that blocks; 0 = none */
     char name[HOST_NAME_MAX_BYTES];
     char path[HOST_PATH_MAX]; /* for a person */
 };
@@ -72,7 +72,7 @@ static inline struct unit *unit_of(struct host_unit *u)
     (HOST_FEATURE_MEMORY_MAX | HOST_FEATURE_MEMORY_HIGH | HOST_FEATURE_SWAP_MAX | HOST_FEATURE_RECLAIM |     \
      HOST_FEATURE_OOM_GROUP | HOST_FEATURE_MEMORY_EVENTS | HOST_FEATURE_PEAK)
 #define FEATURES_BY_PIDS (HOST_FEATURE_PIDS_MAX | HOST_FEATURE_PIDS_EVENTS)
-#define FEATURES_BY_CPU (HOST_FEATURE_CPU_MAX | HOST_FEATURE_CPU_WEIGHT)
+#define FEATURES_BY_CPU  (HOST_FEATURE_CPU_MAX | HOST_FEATURE_CPU_WEIGHT)
 
 /* --- detect.c --- */
 int layout_read(struct layout *ret, struct err *reterr); /* of this process, with a text on failure */
@@ -86,7 +86,8 @@ bool kernel_at_least(const char *release, unsigned major, unsigned minor);
 
 /* --- place.c: where the subtree stands, and our own process --- */
 /* Fills h->tree[*].base (paths), moves us, enables controllers. base as in host_open. */
-int place_find(struct subtree *h, const struct host_info *info, const char *name, const char *base, struct err *reterr);
+int place_find(struct subtree *h, const struct host_info *info, const char *name, const char *base,
+               struct err *reterr);
 void place_leave(struct subtree *h);
 /* A process beside us in our cgroup2 cgroup keeps controllers from being switched on. */
 bool place_is_ours_alone(const struct host_info *info);
@@ -97,8 +98,8 @@ int scope_attach(const char *scope, const char *subgroup, bool user_manager, str
 
 /* --- tree.c: cgroups made and removed, in one hierarchy each --- */
 int tree_path(const struct tree *t, const char *name, char *ret, size_t size); /* absolute; name "" = base */
-int tree_open_base(struct subtree *h, struct err *reterr);  /* makes them where they are missing */
-void tree_close_base(struct subtree *h); /* removes empty ones */
+int tree_open_base(struct subtree *h, struct err *reterr); /* makes them where they are missing */
+void tree_close_base(struct subtree *h);                   /* removes empty ones */
 int tree_make(struct subtree *h, enum tree_id id, const char *name);
 int tree_remove(struct subtree *h, enum tree_id id, const char *name); /* 0 also when it was not there */
 int tree_v1_write(struct subtree *h, enum tree_id id, const char *name, const char *file, const char *text);
@@ -132,11 +133,12 @@ void watch_fit_window(bool fast, uint64_t *stall_us, uint64_t *window_us);
 int act_attach(struct host_unit *u, pid_t pid, struct err *reterr);
 int act_kill(struct host_unit *u, struct err *reterr);
 int act_freeze(struct host_unit *u, bool freeze, struct err *reterr);
-int act_throttle(struct host_unit *u, uint32_t cpu_permyriad, uint64_t memory_high_bytes, uint32_t *ret_applied,
-                 struct err *reterr);
+int act_throttle(struct host_unit *u, uint32_t cpu_permyriad, uint64_t memory_high_bytes,
+                 uint32_t *ret_applied, struct err *reterr);
 int act_reclaim(struct host_unit *u, uint64_t bytes, struct err *reterr);
 
 /* --- spawn.c --- */
-int spawn_into_unit(struct host_unit *u, const struct host_spawn *spec, struct host_child *ret, struct err *reterr);
+int spawn_into_unit(struct host_unit *u, const struct host_spawn *spec, struct host_child *ret,
+                    struct err *reterr);
 
 #endif

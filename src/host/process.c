@@ -101,7 +101,8 @@ int host_process_end(pid_t pid, int pidfd, bool is_child, struct event_exit *ret
     }
     /* a zombie whose parent has not reaped it yet; exit_code reads 0 without ptrace rights, which proves nothing */
     struct kernel_process p;
-    if (process_stat(pid, &p) == 0 && p.state == 'Z' && (p.exit_code != 0 || have_capability(CAP_SYS_PTRACE))) {
+    if (process_stat(pid, &p) == 0 && p.state == 'Z' &&
+        (p.exit_code != 0 || have_capability(CAP_SYS_PTRACE))) {
         set_status(p.exit_code, ret);
         return 0;
     }

@@ -18,7 +18,7 @@
 #include "weir/model/kernel.h"
 
 /* The longest are memory.stat (v2, 6.18: 2.6 KiB; v1: 2 KiB); numbers at their widest still fit. */
-#define READ_TEXT_MAX 8192
+#define READ_TEXT_MAX   8192
 #define DETAIL_PIDS_MAX 4096
 #define DETAIL_TEXT_MAX (DETAIL_PIDS_MAX * 8 + 2) /* pid_max is 4194304: 7 digits and a newline */
 
@@ -54,12 +54,22 @@ static const struct kernel_key memory_event_keys[] = {{"high", SAMPLE_EVENTS_HIG
                                                       {"oom_kill", SAMPLE_EVENTS_OOM_KILL}};
 static const struct kernel_key oom_control_keys[] = {{"oom_kill", SAMPLE_EVENTS_OOM_KILL}};
 static const struct kernel_key pids_event_keys[] = {{"max", SAMPLE_PIDS_EVENTS_MAX}};
-static const struct kernel_key cpu_keys[] = {{"usage_usec", SAMPLE_CPU_USAGE}, {"throttled_usec", SAMPLE_CPU_THROTTLED}};
+static const struct kernel_key cpu_keys[] = {{"usage_usec", SAMPLE_CPU_USAGE},
+                                             {"throttled_usec", SAMPLE_CPU_THROTTLED}};
 static const struct kernel_key v1_cpu_keys[] = {{"throttled_time", SAMPLE_CPU_THROTTLED}};
 
-#define VALUE(tree, file, field) {file, tree, SHAPE_VALUE, field, NULL, 0}
-#define FLAT(tree, file, keys) {file, tree, SHAPE_FLAT, SAMPLE_FIELD_COUNT, keys, ARRAY_SIZE(keys)}
-#define PRESSURE(file, field) {file, TREE_UNIFIED, SHAPE_PRESSURE, field, NULL, 0}
+#define VALUE(tree, file, field)                                                                             \
+    {                                                                                                        \
+        file, tree, SHAPE_VALUE, field, NULL, 0                                                              \
+    }
+#define FLAT(tree, file, keys)                                                                               \
+    {                                                                                                        \
+        file, tree, SHAPE_FLAT, SAMPLE_FIELD_COUNT, keys, ARRAY_SIZE(keys)                                   \
+    }
+#define PRESSURE(file, field)                                                                                \
+    {                                                                                                        \
+        file, TREE_UNIFIED, SHAPE_PRESSURE, field, NULL, 0                                                   \
+    }
 
 static const struct reading unified_readings[] = {
     FLAT(TREE_UNIFIED, "cgroup.events", cgroup_keys), /* first */
@@ -97,7 +107,8 @@ static const struct reading hybrid_readings[] = {
     VALUE(TREE_PIDS, "pids.current", SAMPLE_PIDS_CURRENT),
     VALUE(TREE_PIDS, "pids.max", SAMPLE_PIDS_MAX),
     FLAT(TREE_PIDS, "pids.events", pids_event_keys),
-    FLAT(TREE_UNIFIED, "cpu.stat", cpu_keys), /* usage is there without the controller, so v1 cpuacct is not needed */
+    FLAT(TREE_UNIFIED, "cpu.stat",
+         cpu_keys), /* usage is there without the controller, so v1 cpuacct is not needed */
     {"cpu.stat", TREE_CPU, SHAPE_FLAT_NSEC, SAMPLE_FIELD_COUNT, v1_cpu_keys, ARRAY_SIZE(v1_cpu_keys)},
 };
 _Static_assert(ARRAY_SIZE(hybrid_readings) <= READINGS_MAX, "struct unit holds an fd for each row");

@@ -18,14 +18,15 @@
 #include "sys.h"
 #include "weir/base/cleanup.h"
 
-#define SCOPE_WAIT_MS 5000 /* chosen: a start job of a scope takes milliseconds, a busy systemd a second or two */
+#define SCOPE_WAIT_MS                                                                                        \
+    5000 /* chosen: a start job of a scope takes milliseconds, a busy systemd a second or two */
 #define SCOPE_STEP_US 5000
 
 #define ADVICE                                                                                               \
     "start weir as a service with Delegate=yes, or with systemd-run --scope -p Delegate=yes weir run CONFIG"
 
-#define SYSTEMD_NAME "org.freedesktop.systemd1"
-#define SYSTEMD_PATH "/org/freedesktop/systemd1"
+#define SYSTEMD_NAME    "org.freedesktop.systemd1"
+#define SYSTEMD_PATH    "/org/freedesktop/systemd1"
 #define SYSTEMD_MANAGER "org.freedesktop.systemd1.Manager"
 
 static int open_bus(bool user_manager, sd_bus **ret, struct err *reterr)
@@ -33,7 +34,8 @@ static int open_bus(bool user_manager, sd_bus **ret, struct err *reterr)
     int r = user_manager ? sd_bus_open_user(ret) : sd_bus_open_system(ret);
     if (r < 0)
         return err_set(reterr, -EOPNOTSUPP,
-                       "no delegated cgroup, and the %s bus on which to ask systemd for one cannot be reached (%s): " ADVICE,
+                       "no delegated cgroup, and the %s bus on which to ask systemd for one cannot be "
+                       "reached (%s): " ADVICE,
                        user_manager ? "user" : "system", strerror(-r));
     return 0;
 }
@@ -58,10 +60,12 @@ static int append_properties(sd_bus_message *m, const char *name, const char *se
     return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int start_scope(sd_bus *bus, const char *scope, const char *name, const char *service, sd_bus_error *error)
+static int start_scope(sd_bus *bus, const char *scope, const char *name, const char *service,
+                       sd_bus_error *error)
 {
     sd_bus_message *m = NULL;
-    int r = sd_bus_message_new_method_call(bus, &m, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "StartTransientUnit");
+    int r = sd_bus_message_new_method_call(bus, &m, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER,
+                                           "StartTransientUnit");
     if (r >= 0)
         r = sd_bus_message_append(m, "ss", scope, "fail");
     if (r >= 0)
@@ -76,8 +80,8 @@ static int start_scope(sd_bus *bus, const char *scope, const char *name, const c
 
 static int attach(sd_bus *bus, const char *scope, const char *subgroup, sd_bus_error *error)
 {
-    int r = sd_bus_call_method(bus, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "AttachProcessesToUnit", error, NULL,
-                               "ssau", scope, subgroup, 1, (uint32_t)getpid());
+    int r = sd_bus_call_method(bus, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "AttachProcessesToUnit",
+                               error, NULL, "ssau", scope, subgroup, 1, (uint32_t)getpid());
     return r < 0 ? r : 0;
 }
 
@@ -107,9 +111,8 @@ static int await_place(const char *scope, struct err *reterr)
 
 static int refused(int code, const char *scope, const sd_bus_error *error, struct err *reterr)
 {
-    return err_set(reterr, -EOPNOTSUPP,
-                   "systemd gave no delegated cgroup (%s: %s): " ADVICE,
-                   scope, error->message ? error->message : strerror(-code));
+    return err_set(reterr, -EOPNOTSUPP, "systemd gave no delegated cgroup (%s: %s): " ADVICE, scope,
+                   error->message ? error->message : strerror(-code));
 }
 
 int scope_start(const char *name, const char *service, bool user_manager, struct err *reterr)

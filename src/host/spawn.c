@@ -21,8 +21,8 @@
 #include "sys.h"
 #include "weir/base/cleanup.h"
 
-#define SPAWN_WAIT_MS 5000 /* include/weir/host/host.h */
-#define PATH_DEFAULT "/usr/local/bin:/usr/bin:/bin" /* when the environment has no PATH; chosen */
+#define SPAWN_WAIT_MS 5000                           /* include/weir/host/host.h */
+#define PATH_DEFAULT  "/usr/local/bin:/usr/bin:/bin" /* when the environment has no PATH; chosen */
 
 void spawn_free_candidates(char ***candidates)
 {
@@ -91,12 +91,14 @@ static int prepare_stdio(const struct host_spawn *spec, int stdio[3])
 /* --- texts --- */
 
 static const char *const rlimit_names[RLIM_NLIMITS] = {
-    [RLIMIT_CPU] = "cpu",         [RLIMIT_FSIZE] = "fsize",           [RLIMIT_DATA] = "data",
-    [RLIMIT_STACK] = "stack",     [RLIMIT_CORE] = "core",             [RLIMIT_RSS] = "rss",
-    [RLIMIT_NPROC] = "nproc",     [RLIMIT_NOFILE] = "nofile",         [RLIMIT_MEMLOCK] = "memlock",
-    [RLIMIT_AS] = "as",           [RLIMIT_LOCKS] = "locks",           [RLIMIT_SIGPENDING] = "sigpending",
-    [RLIMIT_MSGQUEUE] = "msgqueue", [RLIMIT_NICE] = "nice",           [RLIMIT_RTPRIO] = "rtprio",
-    [RLIMIT_RTTIME] = "rttime",
+    [RLIMIT_CPU] = "cpu",           [RLIMIT_FSIZE] = "fsize",
+    [RLIMIT_DATA] = "data",         [RLIMIT_STACK] = "stack",
+    [RLIMIT_CORE] = "core",         [RLIMIT_RSS] = "rss",
+    [RLIMIT_NPROC] = "nproc",       [RLIMIT_NOFILE] = "nofile",
+    [RLIMIT_MEMLOCK] = "memlock",   [RLIMIT_AS] = "as",
+    [RLIMIT_LOCKS] = "locks",       [RLIMIT_SIGPENDING] = "sigpending",
+    [RLIMIT_MSGQUEUE] = "msgqueue", [RLIMIT_NICE] = "nice",
+    [RLIMIT_RTPRIO] = "rtprio",     [RLIMIT_RTTIME] = "rttime",
 };
 
 static int explain_exec(const struct spawn_plan *plan, const struct spawn_failure *f, struct err *reterr)
@@ -146,7 +148,8 @@ static int explain(const struct spawn_plan *plan, const struct spawn_failure *f,
     case SPAWN_UID:
         return err_errno(reterr, code, "user: setuid %u", s->uid);
     case SPAWN_DIRECTORY:
-        return err_errno(reterr, code, "working_directory: %s", s->working_directory ? s->working_directory : "/");
+        return err_errno(reterr, code, "working_directory: %s",
+                         s->working_directory ? s->working_directory : "/");
     case SPAWN_CAPABILITIES:
         return err_errno(reterr, code, "capabilities: capset");
     case SPAWN_PRIVILEGES:
@@ -176,9 +179,8 @@ static pid_t fork_without_clone3(int *ret_pidfd)
 /* 0 in the child; the pid, or negative errno. *ret_placed: born in the cgroup. */
 static pid_t give_birth(int cgroup_fd, int *ret_pidfd, bool *ret_placed)
 {
-    struct clone_args args = {.flags = CLONE_PIDFD,
-                              .pidfd = (uint64_t)(uintptr_t)ret_pidfd,
-                              .exit_signal = SIGCHLD};
+    struct clone_args args = {
+        .flags = CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)ret_pidfd, .exit_signal = SIGCHLD};
     *ret_placed = cgroup_fd >= 0;
     if (*ret_placed) {
         args.flags |= CLONE_INTO_CGROUP;
@@ -191,7 +193,8 @@ static pid_t give_birth(int cgroup_fd, int *ret_pidfd, bool *ret_placed)
         args.cgroup = 0;
         pid = host_sys.clone3(&args, sizeof(args));
     }
-    if (pid < 0 && (errno == ENOSYS || errno == EPERM)) { /* a sandbox's filter answers for clone3 like this */
+    if (pid < 0 &&
+        (errno == ENOSYS || errno == EPERM)) { /* a sandbox's filter answers for clone3 like this */
         *ret_placed = false;
         return fork_without_clone3(ret_pidfd);
     }
@@ -304,7 +307,8 @@ int spawn_process(const struct host_spawn *spec, const struct spawn_place *place
     bool placed;
     pid_t pid = start_child(&plan, place->cgroup_fd, &pidfd, &placed);
     if (pid == -EAGAIN)
-        return err_errno(reterr, pid, "fork into %s (pids_max, or the user's limit of processes)", place->path);
+        return err_errno(reterr, pid, "fork into %s (pids_max, or the user's limit of processes)",
+                         place->path);
     if (pid < 0)
         return err_errno(reterr, pid, "fork into %s", place->path);
     cleanup_close(&plan.channel); /* or its end would never be seen */
@@ -347,7 +351,8 @@ static bool died_at_birth(int error)
     return error == -EPIPE || error == -ECONNRESET || error == -ESRCH;
 }
 
-int spawn_into_unit(struct host_unit *hu, const struct host_spawn *spec, struct host_child *ret, struct err *reterr)
+int spawn_into_unit(struct host_unit *hu, const struct host_spawn *spec, struct host_child *ret,
+                    struct err *reterr)
 {
     struct unit *u = unit_of(hu);
     uint64_t frozen;

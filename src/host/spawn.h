@@ -43,7 +43,7 @@ struct spawn_plan {
     char **candidates; /* what to execve, in order; NULL-terminated */
     int stdio[3];      /* all above 2 */
     int channel;       /* the child's end */
-    int parents_end; /* of the channel: the child's copy of it would hide weir's death from the child */
+    int parents_end;   /* of the channel: the child's copy of it would hide weir's death from the child */
 };
 
 /* Where the child goes. attach may be NULL; it is called with the child blocked. */

@@ -155,7 +155,8 @@ static int open_one(struct subtree *h, enum tree_id id, struct err *reterr)
     if (!io_exists_at(AT_FDCWD, path)) {
         r = tree_make(h, id, "");
         if (r == -EACCES || r == -EPERM || r == -EROFS)
-            return err_errno(reterr, r, "making the cgroup %s (run as root, or in a cgroup that was delegated to you)",
+            return err_errno(reterr, r,
+                             "making the cgroup %s (run as root, or in a cgroup that was delegated to you)",
                              path);
         if (r < 0 && r != -EEXIST)
             return err_errno(reterr, r, "making the cgroup %s", path);

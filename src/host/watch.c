@@ -23,8 +23,8 @@
 #include "weir/base/units.h"
 
 /* kernel/sched/psi.c: WINDOW_MIN_US, WINDOW_MAX_US; the unprivileged need multiples of the 2 s averaging period */
-#define WINDOW_MIN_US (500 * USEC_PER_MSEC)
-#define WINDOW_MAX_US (10 * USEC_PER_SEC)
+#define WINDOW_MIN_US  (500 * USEC_PER_MSEC)
+#define WINDOW_MAX_US  (10 * USEC_PER_SEC)
 #define WINDOW_STEP_US (2 * USEC_PER_SEC)
 
 void watch_fit_window(bool fast, uint64_t *stall_us, uint64_t *window_us)
@@ -64,7 +64,8 @@ static void arm_pressure(struct unit *u, uint64_t stall_us, uint64_t window_us)
     watch_fit_window(u->host->features & HOST_FEATURE_FAST_TRIGGER, &stall_us, &window_us);
     int n = snprintf(text, sizeof(text), "some %" PRIu64 " %" PRIu64, stall_us, window_us);
     _cleanup_close_ int fd = io_open_at(u->dir[TREE_UNIFIED], "memory.pressure", O_RDWR | O_NONBLOCK);
-    if (fd >= 0 && host_sys.write(fd, text, (size_t)n + 1) >= 0) /* with its NUL: the kernel cuts the last byte */
+    if (fd >= 0 &&
+        host_sys.write(fd, text, (size_t)n + 1) >= 0) /* with its NUL: the kernel cuts the last byte */
         u->watch[HOST_NOTIFY_PRESSURE] = steal_fd(&fd);
 }
 

@@ -58,7 +58,7 @@ static int first_row(struct store_reader *r, const char *sql, int64_t from, int6
 static int seek_time(struct store_reader *r, enum cursor_source source, uint64_t t_us, int64_t *ret_key)
 {
     char up[128], down[128];
-    int64_t lo = schema_key(r->run, 0), hi = schema_key(r->run, SCHEMA_SEQ_MASK), id, t;
+    int64_t lo = schema_key(r->run, 0), hi = schema_key(r->run, SCHEMA_SEQ_MASK), id = 0, t = 0;
     snprintf(up, sizeof(up), "SELECT id, t_us FROM %s WHERE id >= ? AND id <= ? ORDER BY id LIMIT 1",
              sources[source].table);
     snprintf(down, sizeof(down), "SELECT id, t_us FROM %s WHERE id >= ? AND id <= ? ORDER BY id DESC LIMIT 1",

@@ -29,7 +29,8 @@ static void names_that_are_no_names_are_refused(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         struct host_unit *u = NULL;
         struct err e = ERR_NULL;
-        assert_int_equal(the_host->ops->unit_create(the_host, names[i], &no_limits, false, &u, NULL, &e), -EINVAL);
+        assert_int_equal(the_host->ops->unit_create(the_host, names[i], &no_limits, false, &u, NULL, &e),
+                         -EINVAL);
         assert_null(u);
     }
 }
@@ -85,7 +86,8 @@ static void spawn_passes_environment_folder_umask_and_exit_code(void **state)
     (void)state;
     char text[256];
     struct host_unit *u = make_unit("spawn", &no_limits);
-    static const char *const argv[] = {"sh", "-c", "echo $WEIR_TEST $(pwd) $(umask) $(ulimit -n); exit 3", NULL};
+    static const char *const argv[] = {"sh", "-c", "echo $WEIR_TEST $(pwd) $(umask) $(ulimit -n); exit 3",
+                                       NULL};
     struct host_spawn spec = command(argv);
     spec.working_directory = "/usr/bin";
     spec.has_umask = true;
@@ -226,7 +228,8 @@ static void a_populated_name_is_not_taken_an_empty_one_is(void **state)
     struct host_unit *second = NULL;
     struct host_spawn spec = command(sleeper);
     struct host_child c = start(u, &spec);
-    assert_int_equal(the_host->ops->unit_create(the_host, "stale", &no_limits, false, &second, NULL, NULL), -EBUSY);
+    assert_int_equal(the_host->ops->unit_create(the_host, "stale", &no_limits, false, &second, NULL, NULL),
+                     -EBUSY);
     assert_int_equal(u->ops->unit_kill(u, NULL), 0);
     (void)await_end(&c);
     assert_true(await_populated(u, 0));

@@ -45,7 +45,8 @@ void drop_unit(struct host_unit *u)
 struct host_spawn command(const char *const *argv)
 {
     static char libraries[256]; /* a guest has them in the payload */
-    static const char *const environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "WEIR_TEST=fish", libraries, NULL};
+    static const char *const environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "WEIR_TEST=fish",
+                                              libraries, NULL};
     const char *path = getenv("LD_LIBRARY_PATH");
     (void)snprintf(libraries, sizeof(libraries), "LD_LIBRARY_PATH=%s", path ? path : "");
     return (struct host_spawn){

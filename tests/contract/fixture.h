@@ -7,7 +7,7 @@
 #include "weir/base/cleanup.h"
 #include "weir/host/host.h"
 
-#define MIB ((uint64_t)1 << 20)
+#define MIB         ((uint64_t)1 << 20)
 #define PATIENCE_MS 20000 /* far above what any step takes natively; an emulated guest is 20 times slower */
 
 extern struct host *the_host;

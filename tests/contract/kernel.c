@@ -21,7 +21,8 @@ static int find_watch(const struct host_watch *w, int count, enum host_notificat
 }
 
 /* Starts a load with its output on a socket; returns our end. */
-static int start_load(struct host_unit *u, const char *what, const char *a, const char *b, struct host_child *ret)
+static int start_load(struct host_unit *u, const char *what, const char *a, const char *b,
+                      struct host_child *ret)
 {
     int pair[2];
     const char *argv[6];
@@ -50,7 +51,8 @@ static void spawn_gives_up_rights(void **state)
         skip();
     struct host_unit *u = make_unit("rights", &no_limits);
     static const char *const argv[] = {
-        "sh", "-c", "echo $(id -u) $(id -g) $(id -G); grep -E 'CapBnd|CapEff|NoNewPrivs' /proc/self/status", NULL};
+        "sh", "-c", "echo $(id -u) $(id -g) $(id -G); grep -E 'CapBnd|CapEff|NoNewPrivs' /proc/self/status",
+        NULL};
     struct host_spawn spec = command(argv);
     static const gid_t groups[] = {44, 55};
     spec.has_ids = true;
@@ -62,8 +64,9 @@ static void spawn_gives_up_rights(void **state)
     spec.capabilities = 1U << 10; /* CAP_NET_BIND_SERVICE */
     spec.no_new_privileges = true;
     (void)run_to_end(u, &spec, text);
-    assert_string_equal(text, "12345 23456 23456 44 55\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000400\n"
-                              "NoNewPrivs:\t1\n");
+    assert_string_equal(text,
+                        "12345 23456 23456 44 55\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000400\n"
+                        "NoNewPrivs:\t1\n");
     /* root keeps just what is left in the bounding set */
     spec.has_ids = false;
     spec.no_new_privileges = false;
@@ -129,7 +132,8 @@ static void the_child_is_in_every_hierarchy_before_exec(void **state)
     (void)state;
     char text[256];
     struct host_unit *u = make_unit("place", &no_limits);
-    static const char *const argv[] = {"sh", "-c", "grep -cE '(^0:|:memory:|:pids:|:cpu).*/place$' /proc/self/cgroup", NULL};
+    static const char *const argv[] = {
+        "sh", "-c", "grep -cE '(^0:|:memory:|:pids:|:cpu).*/place$' /proc/self/cgroup", NULL};
     struct host_spawn spec = command(argv);
     (void)run_to_end(u, &spec, text);
     int expected = 1;

@@ -29,7 +29,8 @@ static int open_real(void)
     if (r == 0)
         r = host_open(&the_info, name, NULL, &the_host, &e);
     if (r == 0) {
-        printf("# %s, kernel %s, at %s\n", host_layout_name(the_info.layout), the_info.kernel, host_base(the_host));
+        printf("# %s, kernel %s, at %s\n", host_layout_name(the_info.layout), the_info.kernel,
+               host_base(the_host));
         for (unsigned bit = 0; host_feature_name(bit, NULL); bit++)
             if (*host_feature_name(bit, NULL) && !(the_info.features >> bit & 1))
                 printf("# without %s\n", host_feature_name(bit, NULL));

@@ -188,7 +188,8 @@ static void expect_clean(unsigned descriptors)
         const char *mount = i < 4 ? info.v1_mount[i] : info.unified_mount;
         if (!*mount)
             continue;
-        (void)snprintf(path, sizeof(path), "%s%s/weir-%s", mount, i < 4 ? info.own_v1[i] : info.own_unified, name);
+        (void)snprintf(path, sizeof(path), "%s%s/weir-%s", mount, i < 4 ? info.own_v1[i] : info.own_unified,
+                       name);
         if (access(path, F_OK) == 0)
             fail_msg("%s is left", path);
     }

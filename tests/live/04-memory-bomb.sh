@@ -41,6 +41,9 @@ is "$(sql "select count(*) from events where kind='exited' and unit=$w and text 
 reasons="'oom-kill'$(slow '' ", 'memory-critical'")"
 is "$(sql "select count(*) from decisions where unit=$w and kind='backoff' and reason in ($reasons)")" 3 "each answered with a start after back-off, because of that"
 note "$(grep -E 'start worker again|OOM' "$LOG" | tr '\n' ';')"
+weir history restarts -u worker -c "$C" >"$T/restarts" 2>&1
+is "$(grep -ciE 'oom' "$T/restarts")" 3 "weir history restarts tells the cause of each"
+sed 's/^/# /' "$T/restarts" | cut -c1-150
 waits=$(sql "select group_concat(amount0) from (select amount0 from decisions where unit=$w and kind='backoff' order by id)")
 if [[ $waits =~ ^0,([0-9]+),([0-9]+)$ ]]; then
     first=${BASH_REMATCH[1]} second=${BASH_REMATCH[2]}

@@ -19,10 +19,10 @@
 #include "spawn.h"
 #include "weir/base/cleanup.h"
 
-#define FAKE_UNITS 16
+#define FAKE_UNITS     16
 #define FAKE_PROCESSES 32
-#define FAKE_FAILURES 8
-#define FAKE_LOG 65536
+#define FAKE_FAILURES  8
+#define FAKE_LOG       65536
 
 struct fake_process {
     pid_t pid; /* 0 = free */
@@ -51,7 +51,7 @@ struct fake_host {
     uint64_t next_inode;
     struct fake_unit unit[FAKE_UNITS];
     struct {
-        char op[32]; /* "" = any */
+        char op[32];  /* "" = any */
         unsigned nth; /* 0 = free */
         int error;
     } failure[FAKE_FAILURES];
@@ -74,7 +74,8 @@ __attribute__((format(printf, 2, 0))) static void log_line(struct fake_host *h, 
 }
 
 /* Records the operation and says what it is to fail with, or 0. */
-__attribute__((format(printf, 3, 4))) static int operate(struct fake_host *h, const char *op, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static int operate(struct fake_host *h, const char *op, const char *fmt,
+                                                         ...)
 {
     int error = 0;
     for (size_t i = 0; i < FAKE_FAILURES; i++)
@@ -205,12 +206,14 @@ static void fake_close(struct host *host)
     free(h);
 }
 
-static int fake_unit_create(struct host *host, const char *name, const struct host_limits *limits, bool best_effort,
-                            struct host_unit **ret, uint32_t *ret_missing, struct err *reterr)
+static int fake_unit_create(struct host *host, const char *name, const struct host_limits *limits,
+                            bool best_effort, struct host_unit **ret, uint32_t *ret_missing,
+                            struct err *reterr)
 {
     struct fake_host *h = (struct fake_host *)host;
-    int r = operate(h, "unit_create", "%s memory_max=%" PRId64 " memory_high=%" PRId64 " pids_max=%" PRId64, name,
-                    (int64_t)limits->memory_max_bytes, (int64_t)limits->memory_high_bytes, (int64_t)limits->pids_max);
+    int r = operate(h, "unit_create", "%s memory_max=%" PRId64 " memory_high=%" PRId64 " pids_max=%" PRId64,
+                    name, (int64_t)limits->memory_max_bytes, (int64_t)limits->memory_high_bytes,
+                    (int64_t)limits->pids_max);
     if (r < 0)
         return err_errno(reterr, r, "making the cgroup %s", name);
     uint32_t missing = missing_of(h, limits);
@@ -225,7 +228,8 @@ static int fake_unit_create(struct host *host, const char *name, const struct ho
         ;
     if (u == h->unit + FAKE_UNITS)
         return err_set(reterr, -ENOSPC, "fakehost: too many units");
-    *u = (struct fake_unit){.unit.ops = h->host.ops, .host = h, .exists = true, .inode = ++h->next_inode, .limits = *limits};
+    *u = (struct fake_unit){
+        .unit.ops = h->host.ops, .host = h, .exists = true, .inode = ++h->next_inode, .limits = *limits};
     memset(u->watch, -1, sizeof(u->watch));
     (void)snprintf(u->name, sizeof(u->name), "%s", name);
     (void)snprintf(u->path, sizeof(u->path), "/fake/%s", name);
@@ -235,7 +239,8 @@ static int fake_unit_create(struct host *host, const char *name, const struct ho
     return 0;
 }
 
-static int fake_unit_open(struct host *host, const char *name, uint64_t inode, struct host_unit **ret, struct err *e)
+static int fake_unit_open(struct host *host, const char *name, uint64_t inode, struct host_unit **ret,
+                          struct err *e)
 {
     struct fake_host *h = (struct fake_host *)host;
     struct fake_unit *u = find(h, name);
@@ -273,12 +278,14 @@ static int fake_unit_remove(struct host_unit *hu, struct err *reterr)
 static int fake_unit_set_limits(struct host_unit *hu, const struct host_limits *limits, struct err *reterr)
 {
     struct fake_unit *u = fake_of(hu);
-    int r = operate(u->host, "unit_set_limits", "%s memory_max=%" PRId64 " memory_high=%" PRId64 " pids_max=%" PRId64,
-                    u->name, (int64_t)limits->memory_max_bytes, (int64_t)limits->memory_high_bytes,
+    int r = operate(u->host, "unit_set_limits",
+                    "%s memory_max=%" PRId64 " memory_high=%" PRId64 " pids_max=%" PRId64, u->name,
+                    (int64_t)limits->memory_max_bytes, (int64_t)limits->memory_high_bytes,
                     (int64_t)limits->pids_max);
     if (r < 0)
         return err_errno(reterr, r, "limits of %s", u->name);
-    struct host_limits changed = *limits; /* what was missing before, and stays as it was, is no reason to refuse */
+    struct host_limits changed =
+        *limits; /* what was missing before, and stays as it was, is no reason to refuse */
     if (limits->memory_high_bytes == u->limits.memory_high_bytes)
         changed.memory_high_bytes = UINT64_MAX;
     uint32_t missing = missing_of(u->host, &changed);
@@ -299,7 +306,8 @@ static int fake_unit_attach(struct host_unit *hu, pid_t pid, struct err *reterr)
     return r < 0 ? err_errno(reterr, r, "moving process %d into %s", (int)pid, u->path) : 0;
 }
 
-static int fake_unit_spawn(struct host_unit *hu, const struct host_spawn *spec, struct host_child *ret, struct err *e)
+static int fake_unit_spawn(struct host_unit *hu, const struct host_spawn *spec, struct host_child *ret,
+                           struct err *e)
 {
     struct fake_unit *u = fake_of(hu);
     struct spawn_place place = {.cgroup_fd = -1, .path = u->path};
@@ -365,11 +373,13 @@ static int fake_unit_freeze(struct host_unit *hu, bool freeze, struct err *reter
     return 0;
 }
 
-static int fake_unit_throttle(struct host_unit *hu, uint32_t cpu, uint64_t high, uint32_t *ret_applied, struct err *e)
+static int fake_unit_throttle(struct host_unit *hu, uint32_t cpu, uint64_t high, uint32_t *ret_applied,
+                              struct err *e)
 {
     struct fake_unit *u = fake_of(hu);
     int r = operate(u->host, "unit_throttle", "%s cpu=%u memory_high=%" PRId64, u->name, cpu, (int64_t)high);
-    uint32_t wanted = (cpu ? HOST_FEATURE_CPU_MAX : 0U) | (high != UINT64_MAX ? HOST_FEATURE_MEMORY_HIGH : 0U);
+    uint32_t wanted =
+        (cpu ? HOST_FEATURE_CPU_MAX : 0U) | (high != UINT64_MAX ? HOST_FEATURE_MEMORY_HIGH : 0U);
     uint32_t can = u->host->info.features & (HOST_FEATURE_CPU_MAX | HOST_FEATURE_MEMORY_HIGH);
     if (r == 0 && wanted && !(wanted & can))
         r = -EOPNOTSUPP;
@@ -389,19 +399,21 @@ static int fake_unit_reclaim(struct host_unit *hu, uint64_t bytes, struct err *r
     return r < 0 ? err_errno(reterr, r, "reclaiming from %s", u->path) : 0;
 }
 
-static int fake_unit_watch(struct host_unit *hu, uint64_t stall_us, uint64_t window_us, const uint64_t *thresholds,
-                           size_t threshold_count, struct host_watch *ret, struct err *reterr)
+static int fake_unit_watch(struct host_unit *hu, uint64_t stall_us, uint64_t window_us,
+                           const uint64_t *thresholds, size_t threshold_count, struct host_watch *ret,
+                           struct err *reterr)
 {
     struct fake_unit *u = fake_of(hu);
     (void)thresholds;
-    int r = operate(u->host, "unit_watch", "%s stall=%" PRIu64 " window=%" PRIu64 " thresholds=%zu", u->name, stall_us,
-                    window_us, threshold_count);
+    int r = operate(u->host, "unit_watch", "%s stall=%" PRIu64 " window=%" PRIu64 " thresholds=%zu", u->name,
+                    stall_us, window_us, threshold_count);
     if (r < 0)
         return err_errno(reterr, r, "watching %s", u->path);
     close_watches(u);
     for (unsigned i = 0; i < HOST_NOTIFY_COUNT; i++) {
         u->watch[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        ret[i] = (struct host_watch){.what = (enum host_notification)i, .fd = u->watch[i], .poll_events = EPOLLIN};
+        ret[i] =
+            (struct host_watch){.what = (enum host_notification)i, .fd = u->watch[i], .poll_events = EPOLLIN};
     }
     return HOST_NOTIFY_COUNT;
 }
@@ -464,14 +476,15 @@ struct host *fakehost_new(void)
     if (!h)
         abort();
     h->host.ops = &fake_ops;
-    h->info = (struct host_info){.layout = HOST_LAYOUT_UNIFIED,
-                                 .controllers = HOST_CONTROLLER_MEMORY | HOST_CONTROLLER_PIDS | HOST_CONTROLLER_CPU,
-                                 .kernel = "6.1.0-fake",
-                                 .unified_mount = "/fake",
-                                 .own_unified = "/",
-                                 .is_root = true,
-                                 .memory_total_bytes = UINT64_C(8) << 30,
-                                 .cpus = 2};
+    h->info =
+        (struct host_info){.layout = HOST_LAYOUT_UNIFIED,
+                           .controllers = HOST_CONTROLLER_MEMORY | HOST_CONTROLLER_PIDS | HOST_CONTROLLER_CPU,
+                           .kernel = "6.1.0-fake",
+                           .unified_mount = "/fake",
+                           .own_unified = "/",
+                           .is_root = true,
+                           .memory_total_bytes = UINT64_C(8) << 30,
+                           .cpus = 2};
     for (unsigned bit = 0; host_feature_name(bit, NULL); bit++)
         if (*host_feature_name(bit, NULL))
             h->info.features |= 1U << bit;

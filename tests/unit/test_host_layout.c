@@ -59,12 +59,15 @@ static void container_with_a_cgroup_namespace(void **state)
 static void container_without_one_sees_only_its_part(void **state)
 {
     (void)state;
-    assert_int_equal(parse("700 690 0:26 /docker/c0ffee /sys/fs/cgroup rw - cgroup2 cgroup rw\n", "0::/docker/c0ffee/inner\n"),
+    assert_int_equal(parse("700 690 0:26 /docker/c0ffee /sys/fs/cgroup rw - cgroup2 cgroup rw\n",
+                           "0::/docker/c0ffee/inner\n"),
                      0);
     assert_string_equal(l.unified.root, "/docker/c0ffee");
     assert_string_equal(l.unified.own, "/inner");
     /* a name that only begins alike is somebody else's */
-    assert_int_equal(parse("700 690 0:26 /docker/c0ffee /sys/fs/cgroup rw - cgroup2 cgroup rw\n", "0::/docker/c0ffee2\n"), 0);
+    assert_int_equal(
+        parse("700 690 0:26 /docker/c0ffee /sys/fs/cgroup rw - cgroup2 cgroup rw\n", "0::/docker/c0ffee2\n"),
+        0);
     assert_string_equal(l.unified.own, "");
 }
 
@@ -91,7 +94,8 @@ static void of_several_mounts_the_one_that_shows_us(void **state)
 static void pure_v1_is_no_layout(void **state)
 {
     (void)state;
-    assert_int_equal(parse("35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n", "4:memory:/\n"), 0);
+    assert_int_equal(
+        parse("35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n", "4:memory:/\n"), 0);
     assert_int_equal(layout_kind(&l), HOST_LAYOUT_NONE);
     assert_string_equal(l.v1[0].point, "/sys/fs/cgroup/memory"); /* so that the refusal can say why */
     assert_int_equal(parse("", ""), 0);
@@ -133,7 +137,8 @@ static void joining_and_parents(void **state)
     (void)state;
     static const struct {
         const char *dir, *name, *joined;
-    } rows[] = {{"/a", "b", "/a/b"}, {"/a/", "/b", "/a/b"}, {"/", "b", "/b"}, {"/a", "/", "/a"}, {"/", "/", "/"}, {"/a", "", "/a"}};
+    } rows[] = {{"/a", "b", "/a/b"}, {"/a/", "/b", "/a/b"}, {"/", "b", "/b"},
+                {"/a", "/", "/a"},   {"/", "/", "/"},       {"/a", "", "/a"}};
     char text[32];
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         assert_int_equal(layout_join(rows[i].dir, rows[i].name, text, sizeof(text)), 0);

@@ -52,9 +52,9 @@ static void pressure_windows(void **state)
         bool fast;
         uint64_t stall, window, fit_stall, fit_window;
     } rows[] = {
-        {true, 100000, 1000000, 100000, 1000000},   {true, 10, 100, 50000, 500000},
+        {true, 100000, 1000000, 100000, 1000000},    {true, 10, 100, 50000, 500000},
         {true, 1000000, 20000000, 500000, 10000000}, {false, 100000, 1000000, 200000, 2000000},
-        {false, 100000, 2000000, 100000, 2000000},  {false, 100000, 2000001, 199999, 4000000},
+        {false, 100000, 2000000, 100000, 2000000},   {false, 100000, 2000001, 199999, 4000000},
         {false, 300000, 30000000, 100000, 10000000}, {false, 5000000, 1000000, 2000000, 2000000},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -117,8 +117,10 @@ static void every_feature_has_a_name_and_a_use(void **state)
 static void features_go_with_their_controllers(void **state)
 {
     (void)state;
-    uint32_t all = HOST_FEATURE_MEMORY_MAX | HOST_FEATURE_PIDS_MAX | HOST_FEATURE_CPU_MAX | HOST_FEATURE_FREEZE;
-    assert_int_equal(features_of_controllers(HOST_CONTROLLER_PIDS, all), HOST_FEATURE_PIDS_MAX | HOST_FEATURE_FREEZE);
+    uint32_t all =
+        HOST_FEATURE_MEMORY_MAX | HOST_FEATURE_PIDS_MAX | HOST_FEATURE_CPU_MAX | HOST_FEATURE_FREEZE;
+    assert_int_equal(features_of_controllers(HOST_CONTROLLER_PIDS, all),
+                     HOST_FEATURE_PIDS_MAX | HOST_FEATURE_FREEZE);
     assert_int_equal(features_of_controllers(0, all), HOST_FEATURE_FREEZE);
 }
 
