@@ -244,7 +244,7 @@ static int await_exec(int channel, struct spawn_failure *ret)
 
 static int release_and_wait(const struct spawn_plan *plan, int channel, struct err *reterr)
 {
-    struct spawn_failure failure;
+    struct spawn_failure failure = {0};
     ssize_t n;
     do
         n = host_sys.write(channel, "g", 1);
