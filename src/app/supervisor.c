@@ -223,7 +223,15 @@ static int open_store(struct supervisor *s, struct err *reterr)
     return store_open(&options, &s->store, reterr);
 }
 
-/* The config file's text with the environment's values masked: they may be secrets. */
+/* A line whose value may be a secret: `environment`, also in a comment, with either of INI's separators. */
+static bool is_secret(const char *line)
+{
+    static const char key[] = "environment";
+    line += strspn(line, "#; \t");
+    return strncmp(line, key, sizeof(key) - 1) == 0 && line[sizeof(key) - 1] != '_';
+}
+
+/* The config file's text with the environment's values masked; owned by the caller, NULL = out of memory. */
 static char *masked_config_text(const char *path)
 {
     _cleanup_fclose_ FILE *in = fopen(path, "re");
@@ -234,14 +242,9 @@ static char *masked_config_text(const char *path)
         return NULL;
     _cleanup_free_ char *line = NULL;
     size_t capacity = 0;
-    while (in && getline(&line, &capacity, in) > 0) {
-        const char *key = line + strspn(line, " \t");
-        if (strncmp(key, "environment", 11) == 0 && key[strcspn(key, "=_ \t")] != '_')
-            fputs("environment = (masked)\n", out);
-        else
-            fputs(line, out);
-    }
-    fclose(out); /* only then text is where it stays */
+    while (in && getline(&line, &capacity, in) > 0)
+        fputs(is_secret(line) ? "environment = (masked)\n" : line, out);
+    (void)fclose(out); /* moves the text one last time */
     return text;
 }
 
