@@ -8,10 +8,7 @@
 port=$(free_port)
 plain_worker
 config <<END
-[unit server]
-exec = $(server_exec "$port" --doc-interval 20)
-ready = http://127.0.0.1:$port/health
-memory_max = 256M
+$(server_unit "$port" --doc-interval 20)
 pids_max = 128
 cpu_max = 150%
 [unit worker]

@@ -10,10 +10,7 @@ plain_worker
 # about 4 MB a second at 20 documents a second
 export WEIR_DEMO_LEAK_BYTES_PER_DOC=400K WEIR_DEMO_MODEL_BYTES=8M
 config <<END
-[unit server]
-exec = $(server_exec "$port" --doc-interval 50)
-ready = http://127.0.0.1:$port/health
-memory_max = 256M
+$(server_unit "$port" --doc-interval 50)
 [unit worker]
 wrap = uv
 memory_max = 96M

@@ -9,10 +9,7 @@ port=$(free_port)
 worker_is '(while [ ! -e '"$T"'/go ]; do sleep 0.1; done; exec misbehave fork --count 2000 --for 120) </dev/null >/dev/null 2>&1 &
 exec docs-worker "$@"'
 config <<END
-[unit server]
-exec = $(server_exec "$port" --doc-interval 20)
-ready = http://127.0.0.1:$port/health
-memory_max = 256M
+$(server_unit "$port" --doc-interval 20)
 pids_max = 128
 [unit worker]
 wrap = uv
@@ -20,8 +17,7 @@ memory_max = 256M
 pids_max = 40
 END
 weir_run
-soon 20 "server gets ready" unit_ready server
-soon 20 "the worker answers" search_answers "$port"
+pair_is_up "$port"
 server=$(pid_of server) worker=$(pid_of worker)
 health_begin "$port"
 touch "$T/go"

@@ -10,12 +10,9 @@ port=$(free_port)
 plain_worker
 limit=$(slow 1 8)
 config <<END
-[unit server]
-exec = $(server_exec "$port" --never-ready --doc-interval 20)
-ready = http://127.0.0.1:$port/health
+$(server_unit "$port" --never-ready --doc-interval 20)
 ready_timeout = ${limit}s
 stop_timeout = $(slow 2 8)s
-memory_max = 256M
 [unit worker]
 wrap = uv
 memory_max = 256M

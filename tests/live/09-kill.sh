@@ -12,17 +12,13 @@ config <<END
 [unit lines]
 exec = misbehave flood --rate 200 --length 30 --for 900
 log_rate = max
-[unit server]
-exec = $(server_exec "$port" --doc-interval 50)
-ready = http://127.0.0.1:$port/health
-memory_max = 256M
+$(server_unit "$port" --doc-interval 50)
 [unit worker]
 wrap = uv
 memory_max = 256M
 END
 weir_run
-soon 20 "server gets ready" unit_ready server
-soon 20 "the worker answers" search_answers "$port"
+pair_is_up "$port"
 pids() { status | jq -r '[.units[] | "\(.name) \(.pid)"] | join(", ")'; }
 generations() { status | jq -r '[.units[] | "\(.name) \(.generation)"] | join(", ")'; }
 before=$(pids) generation=$(generations)

@@ -8,17 +8,13 @@
 port=$(free_port)
 plain_worker
 config <<END
-[unit server]
-exec = $(server_exec "$port" --doc-interval 50)
-ready = http://127.0.0.1:$port/health
-memory_max = 256M
+$(server_unit "$port" --doc-interval 50)
 [unit worker]
 wrap = uv
 memory_max = 256M
 END
 weir_run
-soon 20 "server gets ready" unit_ready server
-soon 20 "the worker answers" search_answers "$port"
+pair_is_up "$port"
 server=$(pid_of server)
 new_worker() { local p; p=$(pid_of worker); [ "$p" -gt 0 ] 2>/dev/null && [ "$p" != "$worker" ] && alive "$p" && unit_ready worker; }
 
@@ -84,9 +80,7 @@ replay_agrees
 
 # a server that never starts its worker anew is restarted with it
 config <<END
-[unit server]
-exec = $(server_exec "$port" --doc-interval 50 --never-respawn)
-ready = http://127.0.0.1:$port/health
+$(server_unit "$port" --doc-interval 50 --never-respawn)
 [unit worker]
 wrap = uv
 respawn_wait = 2s

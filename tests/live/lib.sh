@@ -342,6 +342,14 @@ server_exec() { # PORT [OPTION...]
     shift
     echo "docs-server --port $port --generate 5000 --loop --data-dir $T/data --ready-after 0 $*"
 }
+# the server's unit; further keys may follow
+server_unit() { # PORT [OPTION...]
+    printf '[unit server]\nexec = %s\nready = http://127.0.0.1:%s/health\nmemory_max = 256M\n' "$(server_exec "$@")" "$1"
+}
+pair_is_up() { # PORT
+    soon 20 "server gets ready" unit_ready server
+    soon 20 "the worker answers" search_answers "$1"
+}
 # a search that the worker itself has to answer
 search_answers() { # PORT
     curl -fsS -m 10 -H 'content-type: application/json' -d '{"jsonrpc":"2.0","id":1,"method":"getStats"}' "http://127.0.0.1:$1/rpc" 2>/dev/null | grep -q '"result"'
