@@ -39,8 +39,7 @@ const struct cli_command cli_commands[] = {
      "shown too. "
      "Exit status 1 when a unit was given up.",
      "weir run search-docs.ini    # until Ctrl-C\n", cmd_run},
-    {"check", "[CONFIG]", 0, 1, OPTION_ALL,
-     "tell every error of a config, with its line and what would be right",
+    {"check", "[CONFIG]", 0, 1, 0, "tell every error of a config, with its line and what would be right",
      "Reads CONFIG and prints every error with its line, what is wrong and what would be right. Exit status "
      "1 when "
      "there is one. Without CONFIG prints a commented sample config.",
@@ -149,11 +148,11 @@ void cli_print_help(const struct cli_command *command, FILE *out)
     }
 }
 
-/* scdoc: a backslash takes the meaning of _ * < > away */
+/* scdoc: a backslash takes the meaning of _ and * away */
 static void print_escaped(const char *text, FILE *out)
 {
     for (; *text; text++) {
-        if (strchr("_*\\<>[]#~`", *text))
+        if (strchr("_*\\", *text))
             fputc('\\', out);
         fputc(*text, out);
     }
