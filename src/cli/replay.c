@@ -232,7 +232,10 @@ static int replay_run(struct cli_query *q, const struct cli_args *args, uint64_t
         e = prepare(&r, q, run);
     r.samples_lost = found.samples_lost;
     if (e == 0 && !r.change_count) {
-        fprintf(stderr, "weir: no policy is on record with run %" PRIu64 "\n", run);
+        fprintf(stderr,
+                "weir replay: run %" PRIu64
+                ": nothing to replay, it was cut off before its policy was on record\n",
+                run);
         return CLI_EXIT_FAILED;
     }
     if (e == 0)

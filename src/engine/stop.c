@@ -16,7 +16,8 @@
  *
  * The cause of an end, from evidence in this order: weir's own stop under way; the server that started it is
  * going (wrapped units); a kernel OOM kill; a signal; pids limit and a non-zero exit; the exit code; unknown.
- * An OOM kill that the main process outlived for OOM_RECENT_US is no cause any more.
+ * An OOM kill that the main process outlived for OOM_RECENT_US is no cause any more. One that overtakes weir's own
+ * stop for memory is the cause of the end all the same.
  */
 #include "state.h"
 
@@ -148,11 +149,22 @@ static void clean(struct turn *t, struct engine_unit *u)
     unit_arm(u, TIMER_STOP, engine_later(t->event->t_us, CLEAN_WAIT_US));
 }
 
+static bool is_for_memory(enum decision_reason reason)
+{
+    return reason == REASON_MEMORY_LEVEL || reason == REASON_MEMORY_ETA || reason == REASON_MEMORY_CRITICAL ||
+           reason == REASON_NO_HELP;
+}
+
 static void exited_while_stopping(struct turn *t, struct engine_unit *u)
 {
     if (u->stop.exited || u->stop.phase == STOP_PHASE_CLEAN)
         return;
     u->stop.exited = true;
+    if (is_for_memory(u->stop.why.reason) && was_oom_killed(t, u, &t->event->exit)) {
+        /* the kernel was faster: what follows names the cause of the end, not what weir meant to do */
+        u->stop.why = why_of(lifecycle_rule, REASON_OOM_KILL);
+        why_measure(&u->stop.why, METRIC_OOM_KILL, t->event->exit.oom_kills, 0);
+    }
     if (u->stop.phase == STOP_PHASE_TERM) {
         unit_kill(t, u, REASON_LEFT_BEHIND);
     } else if (u->stop.phase == STOP_PHASE_EXIT) {

@@ -104,10 +104,13 @@ static const char *const rlimit_names[RLIM_NLIMITS] = {
 static int explain_exec(const struct spawn_plan *plan, const struct spawn_failure *f, struct err *reterr)
 {
     const char *file = plan->spec->argv[0];
-    if (f->error == ENOENT && !strchr(file, '/'))
+    char *const *there = plan->candidates;
+    while (*there && access(*there, F_OK) < 0)
+        there++;
+    if (f->error == ENOENT && !strchr(file, '/') && !*there)
         return err_set(reterr, -ENOENT, "exec: %s: not found in PATH (%s)", file,
                        environment_path(plan->spec->environment));
-    file = plan->candidates[f->detail];
+    file = f->error == ENOENT && *there ? *there : plan->candidates[f->detail];
     err_errno(reterr, -f->error, "exec: %s", file);
     /* relative names mean another folder to the child */
     if (reterr && f->error == ENOENT && file[0] == '/' && access(file, F_OK) == 0)

@@ -279,7 +279,8 @@ static void test_wrong_words_are_told(void **state)
     assert_non_null(strstr(errors, "no decision 99 on record"));
     assert_int_equal(run(cmd_explain, words((const char *[]){"x"})), CLI_EXIT_USAGE);
     assert_int_equal(run(cmd_replay, (struct cli_args){0}), CLI_EXIT_FAILED);
-    assert_string_equal(errors, "weir: no policy is on record with run 1\n");
+    assert_string_equal(
+        errors, "weir replay: run 1: nothing to replay, it was cut off before its policy was on record\n");
 }
 
 static void test_empty_results_say_so(void **state)
