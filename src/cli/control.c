@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
@@ -32,6 +34,12 @@ static int tell(const char *command, const struct cli_target *t, int r, const sd
         fprintf(stderr, "weir %s: not allowed: only root and the user who runs supervisor '%s' may do that\n",
                 command, t->name);
         return CLI_EXIT_DENIED;
+    }
+    if (r == -ECONNRESET && !(error && error->message)) {
+        fprintf(stderr,
+                "weir %s: supervisor '%s' closed the connection: it is ending, or too many ask it at once\n",
+                command, t->name);
+        return CLI_EXIT_FAILED;
     }
     fprintf(stderr, "weir %s: %s\n", command, error && error->message ? error->message : strerror(-r));
     return CLI_EXIT_FAILED;
@@ -125,6 +133,13 @@ static bool wait_is_over(json_t *unit, const struct wait *w)
     return false;
 }
 
+static int not_done(const char *command, const char *what)
+{
+    fprintf(stderr, "weir %s: %s: not done after %llu s; 'weir status' and 'weir log' tell more\n", command,
+            what, (unsigned long long)(WAIT_MAX_US / USEC_PER_SEC));
+    return CLI_EXIT_FAILED;
+}
+
 static int wait_for(const struct cli_target *t, const char *command, const struct wait *w)
 {
     for (uint64_t waited = 0; waited < WAIT_MAX_US; waited += WAIT_STEP_US) {
@@ -135,6 +150,12 @@ static int wait_for(const struct cli_target *t, const char *command, const struc
         json_t *unit = unit_of(root, w->unit);
         const char *state = json_string_value(json_object_get(unit, "state"));
         bool over = unit && wait_is_over(unit, w), failed = state && strcmp(state, "failed") == 0;
+        if (w->want_frozen && !json_is_true(json_object_get(unit, "frozen"))) {
+            fprintf(stderr, "weir %s: %s is %s: only a running unit can be frozen\n", command, w->unit,
+                    state ? state : "gone");
+            json_decref(root);
+            return CLI_EXIT_FAILED;
+        }
         if (over || (failed && !w->check_frozen)) {
             printf("%s: %s\n", w->unit, w->check_frozen ? (w->want_frozen ? "frozen" : "thawed") : state);
             json_decref(root);
@@ -143,9 +164,7 @@ static int wait_for(const struct cli_target *t, const char *command, const struc
         json_decref(root);
         (void)usleep(WAIT_STEP_US);
     }
-    fprintf(stderr, "weir %s: %s: not done after %llu s; 'weir status' and 'weir log' tell more\n", command,
-            w->unit, (unsigned long long)(WAIT_MAX_US / USEC_PER_SEC));
-    return CLI_EXIT_FAILED;
+    return not_done(command, w->unit);
 }
 
 static int64_t generation_of(const struct cli_target *t, const char *unit, bool *ret_wrapped)
@@ -208,25 +227,41 @@ int cmd_thaw(const struct cli_args *args)
     return unit_command(args, "thaw");
 }
 
+/* Has the supervisor ended in time? Without its pidfd (another pid namespace): does nobody answer any more? */
+static bool wait_end(const struct cli_target *t, int pidfd)
+{
+    struct pollfd end = {.fd = pidfd, .events = POLLIN};
+    if (pidfd >= 0)
+        return poll(&end, 1, (int)(WAIT_MAX_US / USEC_PER_MSEC)) == 1;
+    for (uint64_t waited = 0; waited < WAIT_MAX_US; waited += WAIT_STEP_US) {
+        _cleanup_free_ char *text = NULL;
+        int r = call(t, "Status", "", NULL, NULL, &text, NULL);
+        if (r == -ENOENT || r == -ECONNREFUSED)
+            return true;
+        (void)usleep(WAIT_STEP_US);
+    }
+    return false;
+}
+
 static int stop_supervisor(const struct cli_args *args)
 {
     struct cli_target t = {0};
     int exit_status = cli_target_find(args, &t);
     if (exit_status)
         return exit_status;
+    json_t *root = fetch_status(&t, "stop", &exit_status);
+    pid_t pid = (pid_t)json_integer_value(json_object_get(root, "pid"));
+    json_decref(root);
+    /* over when the process is: only then its folders and its lock are free for the next one */
+    _cleanup_close_ int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-    int r = call(&t, "Shutdown", "b", args->keep ? "" : NULL, NULL, NULL, &error);
+    int r = exit_status ? 0 : call(&t, "Shutdown", "b", args->keep ? "" : NULL, NULL, NULL, &error);
     if (r < 0)
         exit_status = tell("stop", &t, r, &error);
-    /* the socket goes when the supervisor does */
-    for (uint64_t waited = 0; r >= 0 && waited < WAIT_MAX_US; waited += WAIT_STEP_US) {
-        _cleanup_free_ char *text = NULL;
-        if (call(&t, "Status", "", NULL, NULL, &text, NULL) < 0)
-            break;
-        (void)usleep(WAIT_STEP_US);
-    }
-    if (exit_status == CLI_EXIT_OK)
+    if (exit_status == CLI_EXIT_OK && wait_end(&t, pidfd))
         printf("%s: %s\n", t.name, args->keep ? "ended, its units go on" : "stopped");
+    else if (exit_status == CLI_EXIT_OK)
+        exit_status = not_done("stop", t.name);
     cli_target_deinit(&t);
     return exit_status;
 }

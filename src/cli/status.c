@@ -29,6 +29,14 @@ static const char *size_cell(int64_t bytes, char buf[static FORMAT_SIZE_MAX])
     return format_size((uint64_t)bytes, buf);
 }
 
+/* Whole seconds, as a person reads them. */
+static const char *seconds_cell(int64_t us, char buf[static FORMAT_DURATION_MAX])
+{
+    if (us < (int64_t)USEC_PER_SEC)
+        return "0s";
+    return format_duration((uint64_t)us / USEC_PER_SEC * USEC_PER_SEC, buf);
+}
+
 static void share_cell(int64_t permyriad, char buf[static CELL_MAX])
 {
     if (permyriad < 0)
@@ -59,11 +67,10 @@ static void print_unit(json_t *unit)
                    json_is_true(json_object_get(unit, "frozen")) ? ", frozen" : "");
     int64_t state_us = number(unit, "state_since_us");
     printf("%-16s %-16s %-12s %7s %8s %8s %6s %8s %6s %6s %5s  %" PRId64 "/%" PRId64 "/%" PRId64 "  %s%s\n",
-           string(unit, "name"), state,
-           format_duration((uint64_t)(state_us < 0 ? 0 : state_us) / 1000000 * 1000000, since), pid,
-           size_cell(memory, current), size_cell(max, limit), used,
-           size_cell(number(reading, "memory.peak"), peak), some, full, pids, number(restarts, "recycle"),
-           number(restarts, "failure"), number(restarts, "operator"), string(unit, "ladder"),
+           string(unit, "name"), state, seconds_cell(state_us, since), pid, size_cell(memory, current),
+           size_cell(max, limit), used, size_cell(number(reading, "memory.peak"), peak), some, full, pids,
+           number(restarts, "recycle"), number(restarts, "failure"), number(restarts, "operator"),
+           string(unit, "ladder"),
            json_is_true(json_object_get(unit, "recycling_off")) ? " (recycling is off)" : "");
     if (json_object_get(unit, "status_text"))
         printf("%-16s %s\n", "", string(unit, "status_text"));
@@ -75,8 +82,7 @@ static void print_table(json_t *root)
     json_t *history = json_object_get(root, "history");
     printf("%s: pid %" PRId64 ", run %" PRId64 ", up %s, %s cgroup layout, kernel %s\n",
            string(root, "supervisor"), number(root, "pid"), number(root, "run"),
-           format_duration((uint64_t)number(root, "uptime_us") / 1000000 * 1000000, up),
-           string(root, "layout"), string(root, "kernel"));
+           seconds_cell(number(root, "uptime_us"), up), string(root, "layout"), string(root, "kernel"));
     if (json_object_get(history, "problem"))
         printf("history is not being written: %s\n", string(history, "problem"));
     printf("%-16s %-16s %-12s %7s %8s %8s %6s %8s %6s %6s %5s  %s  %s\n", "UNIT", "STATE", "SINCE", "PID",
