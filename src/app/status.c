@@ -6,6 +6,8 @@
 #include "supervisor.h"
 
 #include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +15,20 @@ static void set_value(json_t *object, const char *key, const struct sample *s, e
 {
     if (sample_has(s, field) && s->value[field] != UINT64_MAX)
         (void)json_object_set_new(object, key, json_integer((json_int_t)s->value[field]));
+}
+
+/* A file's name may be any bytes; JSON is UTF-8. */
+static json_t *any_string(const char *text)
+{
+    json_t *string = json_string(text);
+    if (string)
+        return string;
+    char ascii[PATH_MAX];
+    (void)snprintf(ascii, sizeof(ascii), "%s", text);
+    for (char *p = ascii; *p; p++)
+        if ((unsigned char)*p >= 0x80)
+            *p = '?';
+    return json_string(ascii);
 }
 
 static void set_pressure(json_t *unit, const struct unit_runtime *u)
@@ -90,7 +106,7 @@ static json_t *unit_json(struct supervisor *s, uint16_t i)
     if (u->status_text[0])
         (void)json_object_set_new(unit, "status_text", json_string(u->status_text));
     if (u->cgroup) {
-        (void)json_object_set_new(unit, "cgroup", json_string(u->cgroup->ops->unit_path(u->cgroup)));
+        (void)json_object_set_new(unit, "cgroup", any_string(u->cgroup->ops->unit_path(u->cgroup)));
         set_reading(unit, u);
     }
     return unit;
@@ -105,7 +121,7 @@ static json_t *store_json(struct supervisor *s)
         (json_int_t)status.samples_dropped, "decisions_written", (json_int_t)status.decisions_written,
         "queued", (json_int_t)status.queued, "file_bytes", (json_int_t)status.file_bytes);
     if (status.problem[0] && status.failing_since_us)
-        (void)json_object_set_new(store, "problem", json_string(status.problem));
+        (void)json_object_set_new(store, "problem", any_string(status.problem));
     return store;
 }
 
@@ -113,14 +129,17 @@ char *status_json(struct supervisor *s)
 {
     struct store_status store;
     store_get_status(s->store, &store);
-    json_t *root =
-        json_pack("{s:s, s:s, s:i, s:I, s:I, s:s, s:s, s:s, s:o, s:[]}", "supervisor", s->config->name,
-                  "version", WEIR_VERSION, "pid", (int)getpid(), "run", (json_int_t)store.run, "uptime_us",
-                  (json_int_t)(now_us() - s->started_us), "layout", host_layout_name(s->info.layout),
-                  "kernel", s->info.kernel, "config", s->config->path, "history", store_json(s), "units");
+    json_t *root = json_pack("{s:s, s:s, s:i, s:I, s:I, s:s, s:s, s:o, s:o, s:[]}", "supervisor",
+                             s->config->name, "version", WEIR_VERSION, "pid", (int)getpid(), "run",
+                             (json_int_t)store.run, "uptime_us", (json_int_t)(now_us() - s->started_us),
+                             "layout", host_layout_name(s->info.layout), "kernel", s->info.kernel, "config",
+                             any_string(s->config->path), "history", store_json(s), "units");
     json_t *units = json_object_get(root, "units");
-    for (uint16_t i = 0; units && i < s->unit_count; i++)
+    for (uint16_t i = 0; units && i < s->unit_count; i++) {
+        if (!s->policy_units[i].enabled && !s->units[i].cgroup)
+            continue; /* removed by a reload, and gone */
         (void)json_array_append_new(units, unit_json(s, i));
+    }
     char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
     json_decref(root);
     return text;
