@@ -128,5 +128,5 @@ void announce_status(struct supervisor *s)
         s->ready_told = true;
         (void)sd_notify(0, "READY=1");
     }
-    (void)sd_notifyf(0, "STATUS=%s\nWATCHDOG=1", text);
+    (void)sd_notifyf(0, "STATUS=%s", text);
 }

@@ -4,7 +4,8 @@
  *
  * Reading (Status) is for everyone who can reach the socket; everything that changes something is for root and
  * for the user weir runs as: sd-bus checks the peer's credentials, as the kernel tells them, against the method's
- * flag. Connections are capped, and a peer that does not take its answers is dropped (sd-bus's own queue bound).
+ * flag. Connections are capped, those of other users lower, so that they cannot lock the operator out; a peer that does
+ * not take its answers is dropped: sd-bus itself would queue hundreds of thousands of messages for it.
  */
 #include "supervisor.h"
 
@@ -24,12 +25,18 @@
 #include "weir/base/log.h"
 
 #define CONTROL_CLIENTS_MAX 32 /* chosen: a few people and a dashboard; bounds fds and memory */
+#define CONTROL_OTHERS_MAX  16 /* chosen: of these, for users who may only look */
+#define CONTROL_QUEUE_MAX   64 /* chosen: messages a peer has not taken; a live one takes each within ms */
+#define CONTROL_ACCEPTS_PER_S                                                                                \
+    200 /* chosen: 'weir start' asks 20 times a second; a flood, or fds that ran out, costs no more */
 
 struct control_client {
     struct control_client *next;
     struct supervisor *s;
     sd_bus *bus;
     sd_bus_slot *vtable, *closed;
+    bool is_other; /* neither root nor weir's own user */
+    bool is_stuck; /* does not take its answers: to be dropped */
 };
 
 static uint32_t sender_uid(sd_bus_message *m)
@@ -41,10 +48,21 @@ static uint32_t sender_uid(sd_bus_message *m)
     return uid;
 }
 
+/* It goes with the next tick: never within its own callback, whose caller still uses the bus. */
+static bool is_stuck(struct control_client *c)
+{
+    uint64_t queued = 0;
+    c->is_stuck =
+        c->is_stuck || (sd_bus_get_n_queued_write(c->bus, &queued) >= 0 && queued > CONTROL_QUEUE_MAX);
+    return c->is_stuck;
+}
+
 static int method_status(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     (void)error;
     struct control_client *c = userdata;
+    if (is_stuck(c))
+        return 1; /* not a byte more */
     _cleanup_free_ char *text = status_json(c->s);
     return text ? sd_bus_reply_method_return(m, "s", text) : -ENOMEM;
 }
@@ -129,18 +147,14 @@ static int method_shutdown(sd_bus_message *m, void *userdata, sd_bus_error *erro
     int r = sd_bus_message_read(m, "b", &keep);
     if (r < 0)
         return r;
-    r = sd_bus_reply_method_return(m, "");
-    (void)sd_bus_flush(c->bus);
+    r = sd_bus_reply_method_return(m, ""); /* written at once: nothing else waits in its queue */
     if (keep) {
-        s->keep = true;
         supervisor_mark(s, UNIT_NONE, "ending without its units (uid %u): the next weir adopts them",
                         sender_uid(m));
-        state_save(s);
-        (void)sd_event_exit(s->event, 0);
+        supervisor_leave(s);
     } else {
-        s->shutting_down = true;
         supervisor_mark(s, UNIT_NONE, "stopping all units (uid %u asked)", sender_uid(m));
-        supervisor_post_simple(s, EVENT_SHUTDOWN, UNIT_NONE, 0);
+        supervisor_shut_down(s);
         supervisor_drain(s);
     }
     return r;
@@ -168,7 +182,7 @@ static void client_free(struct control_client *c)
     c->s->control_client_count--;
     sd_bus_slot_unref(c->vtable);
     sd_bus_slot_unref(c->closed);
-    sd_bus_flush_close_unref(c->bus);
+    (void)sd_bus_close_unref(c->bus); /* no flush: that waits for the peer, for ever */
     free(c);
 }
 
@@ -208,20 +222,47 @@ static int client_start(struct control_client *c, int fd)
     return r;
 }
 
+void control_drop_stuck(struct supervisor *s)
+{
+    for (struct control_client *c = s->control_clients, *next; c; c = next) {
+        next = c->next;
+        if (is_stuck(c))
+            client_free(c);
+    }
+}
+
+static bool is_other_user(int fd)
+{
+    struct ucred cred;
+    socklen_t length = sizeof(cred);
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &length) < 0 ||
+           (cred.uid != 0 && cred.uid != geteuid());
+}
+
+static bool has_room(const struct supervisor *s, bool is_other)
+{
+    unsigned others = 0;
+    for (const struct control_client *c = s->control_clients; c; c = c->next)
+        others += c->is_other;
+    return s->control_client_count < CONTROL_CLIENTS_MAX && (!is_other || others < CONTROL_OTHERS_MAX);
+}
+
 static int on_listen(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
     (void)source;
     (void)revents;
     struct supervisor *s = userdata;
+    control_drop_stuck(s);
     int client_fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (client_fd < 0)
         return 0;
-    struct control_client *c = s->control_client_count < CONTROL_CLIENTS_MAX ? calloc(1, sizeof(*c)) : NULL;
+    bool is_other = is_other_user(client_fd);
+    struct control_client *c = has_room(s, is_other) ? calloc(1, sizeof(*c)) : NULL;
     if (!c) {
         close(client_fd);
         return 0;
     }
-    *c = (struct control_client){.s = s, .next = s->control_clients};
+    *c = (struct control_client){.s = s, .next = s->control_clients, .is_other = is_other};
     s->control_clients = c;
     s->control_client_count++;
     if (client_start(c, client_fd) < 0)
@@ -233,8 +274,9 @@ void control_signal(struct supervisor *s, const struct decision *d, const char *
 {
     const char *unit = d->unit == UNIT_NONE ? "" : s->unit_names[d->unit];
     for (struct control_client *c = s->control_clients; c; c = c->next)
-        (void)sd_bus_emit_signal(c->bus, CONTROL_PATH, CONTROL_INTERFACE, "Intervention", "tsss", d->id, unit,
-                                 decision_kind_name(d->kind), sentence);
+        if (!is_stuck(c))
+            (void)sd_bus_emit_signal(c->bus, CONTROL_PATH, CONTROL_INTERFACE, "Intervention", "tsss", d->id,
+                                     unit, decision_kind_name(d->kind), sentence);
 }
 
 int control_open(struct supervisor *s, struct err *reterr)
@@ -245,12 +287,17 @@ int control_open(struct supervisor *s, struct err *reterr)
         return err_set(reterr, -ENAMETOOLONG, "run_dir %s: too long for a socket's path (at most %zu bytes)",
                        s->config->run_dir, sizeof(address.sun_path) - sizeof("/control.sock"));
     (void)unlink(address.sun_path);
-    s->control_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (s->control_fd < 0 || bind(s->control_fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        chmod(address.sun_path, 0666) < 0 || listen(s->control_fd, 16) < 0)
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        chmod(address.sun_path, 0666) < 0 || listen(fd, 16) < 0)
         return err_errno(reterr, -errno, "%s", address.sun_path);
-    int r = sd_event_add_io(s->event, &s->control_source, s->control_fd, EPOLLIN, on_listen, s);
-    return r < 0 ? err_errno(reterr, r, "%s", address.sun_path) : 0;
+    int r = sd_event_add_io(s->event, &s->control_source, fd, EPOLLIN, on_listen, s);
+    if (r >= 0)
+        r = sd_event_source_set_ratelimit(s->control_source, USEC_PER_SEC, CONTROL_ACCEPTS_PER_S);
+    if (r < 0)
+        return err_errno(reterr, r, "%s", address.sun_path);
+    s->control_fd = steal_fd(&fd);
+    return 0;
 }
 
 void control_close(struct supervisor *s)

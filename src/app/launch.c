@@ -22,127 +22,10 @@
 
 #define GROUPS_MAX 256
 
-extern char **environ;
-
 char *run_path(const struct supervisor *s, const char *unit, const char *suffix)
 {
     char *path = NULL;
     return asprintf(&path, "%s/%s%s", s->config->run_dir, unit, suffix) < 0 ? NULL : path;
-}
-
-/* ------------------------------------------------ environment ------------------------------------------------ */
-
-/* weir's own relations with its manager: not the unit's business. */
-static const char *const not_inherited[] = {"NOTIFY_SOCKET",        "WATCHDOG_USEC", "WATCHDOG_PID",
-                                            "LISTEN_FDS",           "LISTEN_PID",    "LISTEN_FDNAMES",
-                                            "JOURNAL_STREAM",       "INVOCATION_ID", "MEMORY_PRESSURE_WATCH",
-                                            "MEMORY_PRESSURE_WRITE"};
-
-struct environment {
-    char **entries;
-    size_t count, capacity;
-    bool failed;
-};
-
-static size_t name_length(const char *entry)
-{
-    return strcspn(entry, "=");
-}
-
-/* Takes entry over. A later entry of the same name replaces the earlier one. */
-static void environment_put(struct environment *env, char *entry)
-{
-    if (!entry) {
-        env->failed = true;
-        return;
-    }
-    size_t length = name_length(entry);
-    for (size_t i = 0; i < env->count; i++)
-        if (name_length(env->entries[i]) == length && memcmp(env->entries[i], entry, length) == 0) {
-            free(env->entries[i]);
-            env->entries[i] = entry;
-            return;
-        }
-    if (env->count + 2 > env->capacity) {
-        size_t capacity = env->capacity ? env->capacity * 2 : 64;
-        char **grown = realloc(env->entries, capacity * sizeof(*grown));
-        if (!grown) {
-            env->failed = true;
-            free(entry);
-            return;
-        }
-        env->entries = grown;
-        env->capacity = capacity;
-    }
-    env->entries[env->count++] = entry;
-    env->entries[env->count] = NULL;
-}
-
-static void environment_put_pair(struct environment *env, const char *name, const char *value)
-{
-    char *entry = NULL;
-    if (value)
-        environment_put(env, asprintf(&entry, "%s=%s", name, value) < 0 ? NULL : entry);
-}
-
-static const char *environment_get(const struct environment *env, const char *name)
-{
-    size_t length = strlen(name);
-    for (size_t i = 0; i < env->count; i++)
-        if (name_length(env->entries[i]) == length && memcmp(env->entries[i], name, length) == 0)
-            return env->entries[i] + length + 1;
-    return NULL;
-}
-
-static void free_strings(char **strings)
-{
-    for (char **p = strings; p && *p; p++)
-        free(*p);
-    free(strings);
-}
-
-static bool is_inherited(const char *entry)
-{
-    size_t length = name_length(entry);
-    for (size_t i = 0; i < ARRAY_SIZE(not_inherited); i++)
-        if (strlen(not_inherited[i]) == length && memcmp(not_inherited[i], entry, length) == 0)
-            return false;
-    return true;
-}
-
-/* weir's own environment, then the user's basics, then the config's, then what weir itself provides. */
-static char **build_environment(const struct unit_runtime *u)
-{
-    const struct supervisor *s = u->s;
-    const struct config_unit *c = u->config;
-    struct environment env = {0};
-    for (char **p = environ; *p; p++)
-        if (is_inherited(*p))
-            environment_put(&env, strdup(*p));
-    if (c->user) {
-        environment_put_pair(&env, "USER", c->user);
-        environment_put_pair(&env, "LOGNAME", c->user);
-        environment_put_pair(&env, "HOME", c->home);
-        environment_put_pair(&env, "SHELL", c->shell);
-    }
-    for (char **p = c->environment; p && *p; p++)
-        environment_put(&env, strdup(*p));
-    _cleanup_free_ char *wrap = run_path(s, "wrap", ""), *notify = run_path(s, c->name, ".notify"),
-                        *pressure = run_path(s, c->name, ".pressure"), *path = NULL;
-    const char *old = environment_get(&env, "PATH");
-    if (s->wrap_fd >= 0 && wrap &&
-        asprintf(&path, "%s:%s", wrap,
-                 old ? old : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin") > 0)
-        environment_put_pair(&env, "PATH", path);
-    if (c->ready.type == CONFIG_READY_NOTIFY)
-        environment_put_pair(&env, "NOTIFY_SOCKET", notify);
-    if (u->pressure_fifo >= 0)
-        environment_put_pair(&env, "MEMORY_PRESSURE_WATCH", pressure);
-    if (env.failed) {
-        free_strings(env.entries);
-        return NULL;
-    }
-    return env.entries;
 }
 
 /* ------------------------------------------------ parts ------------------------------------------------ */
@@ -163,6 +46,16 @@ void launch_limits(const struct supervisor *s, const struct unit_runtime *u, str
     };
 }
 
+/* Where the counters stand now; readings of another cgroup are none of this one's. */
+static void read_base(struct unit_runtime *u)
+{
+    u->last = u->tick[1] = (struct sample){0};
+    u->tick_count = 0;
+    (void)u->cgroup->ops->unit_read(u->cgroup, false, &u->last);
+    u->oom_base = sample_has(&u->last, SAMPLE_EVENTS_OOM_KILL) ? u->last.value[SAMPLE_EVENTS_OOM_KILL] : 0;
+    u->pids_base = sample_has(&u->last, SAMPLE_PIDS_EVENTS_MAX) ? u->last.value[SAMPLE_PIDS_EVENTS_MAX] : 0;
+}
+
 int launch_make_cgroup(struct unit_runtime *u, struct err *reterr)
 {
     struct supervisor *s = u->s;
@@ -181,10 +74,7 @@ int launch_make_cgroup(struct unit_runtime *u, struct err *reterr)
                 supervisor_mark(s, u->index, "%s is not enforced: this host cannot (best_effort = yes)",
                                 host_feature_name(bit, &use));
     }
-    struct sample base = {0};
-    (void)u->cgroup->ops->unit_read(u->cgroup, false, &base);
-    u->oom_base = base.value[SAMPLE_EVENTS_OOM_KILL];
-    u->pids_base = base.value[SAMPLE_PIDS_EVENTS_MAX];
+    read_base(u);
     /* before there is a process in it: killed between the two, the next weir knows the cgroup as ours */
     state_save(s);
     return 0;
@@ -201,7 +91,6 @@ static void on_output_dropped(void *userdata, uint64_t lines, uint64_t bytes)
 {
     struct unit_runtime *u = userdata;
     char size[FORMAT_SIZE_MAX];
-    u->refused_output_lines += lines;
     supervisor_mark(u->s, u->index, "output above log_rate: %llu lines (%s) dropped in the last second",
                     (unsigned long long)lines, format_size(bytes, size));
 }
@@ -264,11 +153,32 @@ static bool notify_allowed(void *userdata, pid_t pid)
     return u->cgroup && host_process_in(pid, u->cgroup->ops->unit_path(u->cgroup)) == 1;
 }
 
+/* STATUS= as a terminal and a JSON text can take it: no control characters, no half or broken UTF-8 character. */
+static void keep_status(struct unit_runtime *u, const char *value)
+{
+    size_t n = 0;
+    for (const char *p = value; *p;) {
+        unsigned char c = (unsigned char)*p;
+        size_t length = c < 0x80 ? 1 : c >= 0xF0 && c < 0xF5 ? 4 : c >= 0xE0 ? 3 : c >= 0xC2 ? 2 : 0;
+        size_t have = 1;
+        while (have < length && ((unsigned char)p[have] & 0xC0) == 0x80)
+            have++;
+        bool is_good = c < 0xF5 && have == length && c >= ' ' && c != 0x7F;
+        size_t take = is_good ? length : 1;
+        if (n + take >= sizeof(u->status_text))
+            break;
+        memcpy(u->status_text + n, is_good ? p : "?", take);
+        n += take;
+        p += take;
+    }
+    u->status_text[n] = '\0';
+}
+
 static void on_notify_message(void *userdata, const char *key, const char *value)
 {
     struct unit_runtime *u = userdata;
     if (strcmp(key, "STATUS") == 0)
-        (void)snprintf(u->status_text, sizeof(u->status_text), "%s", value);
+        keep_status(u, value);
     else if (strcmp(key, "READY") == 0 && strcmp(value, "1") == 0 && u->probe)
         probe_feed_ready(u->probe);
 }
@@ -323,6 +233,10 @@ static int fill_spec(const struct unit_runtime *u, int output_fd, gid_t *groups,
     for (size_t i = 0; i < RLIM_NLIMITS; i++) {
         ret->rlimits[i].is_set = c->rlimits[i].is_set;
         ret->rlimits[i].value = c->rlimits[i].value;
+    }
+    if (!c->rlimits[RLIMIT_NOFILE].is_set && u->s->nofile.rlim_max) { /* weir's own was raised */
+        ret->rlimits[RLIMIT_NOFILE].is_set = true;
+        ret->rlimits[RLIMIT_NOFILE].value = u->s->nofile;
     }
     if (!c->has_user)
         return 0;
@@ -412,18 +326,22 @@ void launch_forget(struct unit_runtime *u)
     u->pid = 0;
     u->ready = false;
     u->status_text[0] = '\0';
-    free_strings(u->environment);
-    u->environment = NULL;
+    u->environment = environment_free(u->environment);
 }
 
 /* ------------------------------------------------ the start ------------------------------------------------ */
 
-static void on_probe_ready(void *userdata)
+static void become_ready(struct unit_runtime *u)
 {
-    struct unit_runtime *u = userdata;
     u->ready = true;
     supervisor_post_simple(u->s, EVENT_READY, u->index, u->generation);
     state_save(u->s);
+}
+
+static void on_probe_ready(void *userdata)
+{
+    struct unit_runtime *u = userdata;
+    become_ready(u);
     supervisor_drain(u->s);
 }
 
@@ -449,7 +367,14 @@ static void start_probe(struct unit_runtime *u)
 
 void launch_restart_probe(struct unit_runtime *u)
 {
-    if (u->pid > 0 && !u->probe)
+    if (u->pid <= 0 || u->probe || u->ready)
+        return;
+    /* a check that is gone, or one that the running process was not told of, will never succeed: the start must not
+     * be given up for that */
+    enum config_ready_type type = u->config->ready.type;
+    if (type == CONFIG_READY_NONE || (type == CONFIG_READY_NOTIFY && !u->notify))
+        become_ready(u);
+    else
         start_probe(u);
 }
 
@@ -491,8 +416,8 @@ static int try_start(struct unit_runtime *u, struct host_child *ret, struct err 
         r = launch_make_cgroup(u, e);
     if (r < 0)
         return r;
-    free_strings(u->environment);
-    u->environment = build_environment(u);
+    environment_free(u->environment);
+    u->environment = environment_build(u);
     if (!u->environment)
         return err_errno(e, -ENOMEM, "environment");
     _cleanup_close_ int output_fd = output_unit_fd(u->output, e);
@@ -542,11 +467,19 @@ void launch_adopt(struct unit_runtime *u, pid_t pid, int pidfd, uint64_t start_t
     u->via = via;
     u->ready = ready;
     struct err e = ERR_NULL;
+    struct host_limits limits;
+    /* the config may have changed meanwhile; this also lifts what an earlier run's throttle left */
+    launch_limits(u->s, u, &limits);
+    if (u->cgroup->ops->unit_set_limits(u->cgroup, &limits, &e) < 0) {
+        supervisor_mark(u->s, u->index, "limits not set, until its next start: %s", e.text);
+        (void)u->cgroup->ops->unit_throttle(u->cgroup, 0, UINT64_MAX, &(uint32_t){0}, NULL);
+    }
+    read_base(u);
     if (u->config->argv && launch_open_output(u, &e) < 0)
         log_warning("%s: output: %s", u->config->name, e.text);
     if (launch_open_pressure(u, &e) < 0)
         log_warning("%s: %s", u->config->name, e.text);
-    u->environment = build_environment(u);
+    u->environment = environment_build(u);
     if (open_notify(u, &e) < 0)
         log_warning("%s: %s", u->config->name, e.text);
     launch_follow(u, pid, pidfd, EVENT_HOW_ADOPTED);

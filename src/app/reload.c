@@ -53,6 +53,8 @@ int reload_build(struct supervisor *s, struct err *reterr)
 {
     struct config *config = s->config;
     uint32_t capacity = config->unit_count + SUPERVISOR_UNITS_SPARE;
+    if (capacity > POLICY_UNITS_MAX)
+        capacity = POLICY_UNITS_MAX; /* the engine's bound, and the config's */
     s->unit_capacity = (uint16_t)capacity;
     s->units = calloc(capacity, sizeof(*s->units));
     s->policy_units = calloc(capacity, sizeof(*s->policy_units));
@@ -93,44 +95,57 @@ static int apply_limits(struct supervisor *s, struct unit_runtime *u, struct err
 /* The engine sees the change as an event of its own, after the record has the new policy. */
 static void tell_engine(struct supervisor *s, uint16_t unit)
 {
-    supervisor_record_policy(s);
     supervisor_post_simple(s, EVENT_POLICY, unit, s->units[unit].generation);
+}
+
+/* The unit's policy as its config now says; what the config does not decide stays. */
+static int resolve_unit(struct supervisor *s, const struct unit_runtime *u, struct unit_policy *ret)
+{
+    struct policy scratch;
+    policy_defaults(&scratch);
+    _cleanup_free_ struct unit_policy *all = calloc(s->config->unit_count, sizeof(*all));
+    int r = all ? resolve(s, s->config, &scratch, all) : -ENOMEM;
+    if (r < 0)
+        return r;
+    const struct unit_policy *before = &s->policy_units[u->index], *now = &all[u->config - s->config->units];
+    *ret = *now;
+    ret->after_count = before->after_count; /* by this run's indices, not by the config's */
+    memcpy(ret->after, before->after, sizeof(ret->after));
+    return 0;
 }
 
 int reload_set(struct supervisor *s, const char *unit, const char *assignment, uint32_t uid,
                struct err *reterr)
 {
     struct unit_runtime *u = supervisor_unit(s, unit);
+    struct unit_policy *policy = &s->policy_units[u->index];
     const char *equals = strchr(assignment, '=');
     if (!equals)
         return err_set(reterr, -EINVAL, "'%s' is not KEY=VALUE; e.g. memory_max=3G", assignment);
+    if (!policy->enabled)
+        return err_set(reterr, -EINVAL, "%s was removed by a reload; put it into the config again", unit);
     _cleanup_free_ char *key = strndup(assignment, (size_t)(equals - assignment));
     if (!key)
         return err_errno(reterr, -ENOMEM, "set");
+    const struct config_unit config_before = *u->config; /* keys that can be set own no memory */
+    const struct unit_policy before = *policy;
     int r = config_unit_set(u->config, key, equals + 1, reterr);
     if (r < 0)
         return r;
-    struct unit_policy before = s->policy_units[u->index], after;
-    struct policy scratch;
-    policy_defaults(&scratch);
-    _cleanup_free_ struct unit_policy *all = calloc(s->config->unit_count, sizeof(*all));
-    r = all ? resolve(s, s->config, &scratch, all) : -ENOMEM;
+    r = resolve_unit(s, u, policy);
     if (r < 0)
-        return err_errno(reterr, r, "set");
-    after = before;
-    for (uint32_t i = 0; i < s->config->unit_count; i++)
-        if (strcmp(all[i].name, unit) == 0) {
-            after = all[i];
-            after.after_count = before.after_count;
-            memcpy(after.after, before.after, sizeof(after.after));
-        }
-    s->policy_units[u->index] = after;
-    r = apply_limits(s, u, reterr);
+        err_errno(reterr, r, "set");
+    else
+        r = apply_limits(s, u, reterr);
     if (r < 0) {
-        s->policy_units[u->index] = before;
+        /* or the refused value would come back with the next one that is set */
+        *u->config = config_before;
+        *policy = before;
+        (void)apply_limits(s, u, NULL);
         return err_wrap(reterr, "%s: not changed", unit);
     }
     supervisor_mark(s, u->index, "set %s (uid %u)", assignment, uid);
+    supervisor_record_policy(s);
     tell_engine(s, u->index);
     return 0;
 }
@@ -145,19 +160,35 @@ static struct config_unit *config_find(struct config *c, const char *name)
     return NULL;
 }
 
-/* The old config stays while a removed unit still runs by it; otherwise it is freed. */
+static bool is_needed(const struct supervisor *s, const struct config *config)
+{
+    for (uint16_t i = 0; i < s->unit_count; i++)
+        if (s->units[i].config >= config->units && s->units[i].config < config->units + config->unit_count)
+            return true;
+    return false;
+}
+
+static struct config *config_free(struct config *c)
+{
+    config_deinit(c);
+    free(c);
+    return NULL;
+}
+
+/* An older config stays for as long as a removed unit goes by it; the others are freed. */
 static void retire(struct supervisor *s, struct config *old)
 {
-    bool needed = false;
-    for (uint16_t i = 0; i < s->unit_count; i++)
-        needed |= s->units[i].config >= old->units && s->units[i].config < old->units + old->unit_count;
-    for (size_t i = 0; needed && i < ARRAY_SIZE(s->retired); i++)
-        if (!s->retired[i]) {
-            s->retired[i] = old;
-            return;
-        }
-    config_deinit(old);
-    free(old);
+    struct config **room = NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(s->retired); i++) {
+        if (s->retired[i] && !is_needed(s, s->retired[i]))
+            s->retired[i] = config_free(s->retired[i]);
+        if (!s->retired[i])
+            room = &s->retired[i];
+    }
+    if (is_needed(s, old))
+        *room = old; /* has_retired_room said so */
+    else
+        config_free(old);
 }
 
 static bool has_retired_room(const struct supervisor *s)
@@ -166,6 +197,22 @@ static bool has_retired_room(const struct supervisor *s)
         if (!s->retired[i])
             return true;
     return false;
+}
+
+static void swap_strings(char **a, char **b)
+{
+    char *c = *a;
+    *a = *b;
+    *b = c;
+}
+
+/* What this run stands on cannot change under it: the name its cgroups have, the folders of its sockets, FIFOs and
+ * history. The next reload tells the difference again. */
+static void keep_places(struct config *fresh, struct config *old)
+{
+    memcpy(fresh->name, old->name, sizeof(fresh->name));
+    swap_strings(&fresh->run_dir, &old->run_dir);
+    swap_strings(&fresh->state_dir, &old->state_dir);
 }
 
 /* Gives every unit of the new config an index: its old one, or one at the end. */
@@ -179,27 +226,31 @@ static uint16_t place_unit(struct supervisor *s, struct config_unit *config)
     return index;
 }
 
-static void adopt_new_config(struct supervisor *s, struct config *fresh, const struct unit_policy *resolved)
+static int adopt_new_config(struct supervisor *s, struct config *fresh, const struct unit_policy *resolved)
 {
     struct config *old = s->config;
     _cleanup_free_ uint16_t *index = calloc(fresh->unit_count, sizeof(*index));
-    for (uint32_t i = 0; index && i < fresh->unit_count; i++)
+    if (!index)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < fresh->unit_count; i++)
         index[i] = place_unit(s, &fresh->units[i]);
     for (uint16_t i = 0; i < s->unit_count; i++)
         if (!config_find(fresh, s->unit_names[i]))
             s->policy_units[i].enabled = false;
-    for (uint32_t i = 0; index && i < fresh->unit_count; i++) {
+    for (uint32_t i = 0; i < fresh->unit_count; i++) {
         struct unit_policy *p = &s->policy_units[index[i]];
         *p = resolved[i];
         for (uint16_t k = 0; k < p->after_count; k++)
             p->after[k] = index[p->after[k]];
     }
+    keep_places(fresh, old);
     s->config = fresh;
     s->policy.unit_count = s->unit_count;
     retire(s, old);
+    return 0;
 }
 
-static char *changes_text(const struct config_change *changes, size_t count)
+static char *changes_text(const struct config_change *changes, size_t count, struct config *fresh)
 {
     static const char *const how[] = {
         [CONFIG_CHANGE_LIVE] = "in force now",
@@ -220,6 +271,8 @@ static char *changes_text(const struct config_change *changes, size_t count)
         if (c->key)
             fprintf(out, "%s: %s: %s -> %s (%s)\n", unit, c->key, c->from, c->to,
                     c->unit[0] ? how[c->type] : "when weir is started again");
+        else if (c->type == CONFIG_CHANGE_ADDED && config_find(fresh, c->unit)->wrap)
+            fprintf(out, "%s: new unit, for its server to start\n", unit);
         else
             fprintf(out, "%s: %s\n", unit, how[c->type]);
     }
@@ -249,24 +302,24 @@ static int apply_change(struct supervisor *s, struct config *fresh)
     if (r < 0)
         return r;
     uint16_t known = s->unit_count;
-    adopt_new_config(s, fresh, resolved);
+    r = adopt_new_config(s, fresh, resolved);
+    if (r < 0)
+        return r;
     for (uint16_t i = known; i < s->unit_count; i++)
         store_unit(s->store, i, s->unit_names[i]);
+    supervisor_record_policy(s);
     for (uint16_t i = 0; i < s->unit_count; i++) {
         struct err e = ERR_NULL;
         if (s->policy_units[i].enabled && apply_limits(s, &s->units[i], &e) < 0)
-            supervisor_mark(s, i, "limits not changed: %s", e.text);
+            supervisor_mark(s, i, "limits not changed, until its next start: %s", e.text);
         launch_restart_probe(&s->units[i]);
-        tell_engine(s, i);
-        if (i >= known && s->policy_units[i].kind == UNIT_KIND_SERVICE) {
-            struct event start = {.kind = EVENT_OPERATOR, .unit = i};
-            start.operator_.verb = EVENT_VERB_START;
-            supervisor_post(s, &start);
-        }
+        tell_engine(s, i); /* starts a new one when what it is `after` is ready */
     }
-    if (s->wrap_fd >= 0)
-        r = wrap_link(s, NULL);
-    return r;
+    struct err e = ERR_NULL;
+    r = s->wrap_fd >= 0 ? wrap_link(s, &e) : wrap_open(s, &e);
+    if (r < 0)
+        supervisor_mark(s, UNIT_NONE, "wrapped units: %s", e.text);
+    return 0;
 }
 
 int reload_config(struct supervisor *s, char **ret_text)
@@ -275,7 +328,7 @@ int reload_config(struct supervisor *s, char **ret_text)
     struct config *fresh = calloc(1, sizeof(*fresh));
     int r = fresh ? config_load(s->config_path, fresh, &report) : -ENOMEM;
     if (r < 0) {
-        *ret_text = report_text(&report, s->config_path);
+        *ret_text = fresh ? report_text(&report, s->config_path) : NULL;
         config_report_deinit(&report);
         free(fresh);
         return r;
@@ -287,22 +340,22 @@ int reload_config(struct supervisor *s, char **ret_text)
     if (s->unit_count + added > s->unit_capacity || !has_retired_room(s)) {
         *ret_text = strdup("too many units were added or removed in this run; start weir again "
                            "(weir stop --keep, then weir run: the units go on)");
-        config_deinit(fresh);
-        free(fresh);
+        config_free(fresh);
         return -E2BIG;
     }
     struct config_change *changes = NULL;
     size_t count = 0;
     r = config_compare(s->config, fresh, &changes, &count);
     if (r >= 0) {
-        *ret_text = changes_text(changes, count);
+        *ret_text = changes_text(changes, count, fresh);
         config_changes_free(changes, count);
         supervisor_mark(s, UNIT_NONE, "config reloaded: %zu changes", count);
         r = apply_change(s, fresh);
     }
-    if (r < 0 && s->config != fresh) {
-        config_deinit(fresh);
-        free(fresh);
+    if (r < 0) {
+        config_free(fresh);
+        free(*ret_text);
+        *ret_text = NULL;
     }
     return r;
 }

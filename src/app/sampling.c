@@ -23,6 +23,9 @@ void sampling_read(struct unit_runtime *u, enum sample_cause cause, uint64_t lat
     struct event e = {.kind = EVENT_SAMPLE, .unit = u->index, .generation = u->generation};
     uint64_t now = now_us();
     bool detail = cause == SAMPLE_CAUSE_TICK || cause == SAMPLE_CAUSE_FINAL;
+    u->next_fast_us =
+        now + s->policy.fast_interval_us; /* also after a failure: the loop must not spin on it */
+    u->kernel_due = false;
     if (u->cgroup->ops->unit_read(u->cgroup, detail, &e.sample) < 0)
         return; /* gone: EMPTY and CLEANED tell */
     e.sample.t_us = now;
@@ -38,8 +41,6 @@ void sampling_read(struct unit_runtime *u, enum sample_cause cause, uint64_t lat
         u->ticks_missed += missed;
         u->late_max_us = late_us > u->late_max_us ? late_us : u->late_max_us;
     }
-    u->next_fast_us = now + s->policy.fast_interval_us;
-    u->kernel_due = false;
     supervisor_post(s, &e);
 }
 
@@ -96,6 +97,7 @@ static int on_tick(sd_event_source *source, uint64_t due, void *userdata)
     if (r >= 0)
         r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     announce_status(s);
+    control_drop_stuck(s);
     supervisor_drain(s);
     return r;
 }
@@ -119,8 +121,10 @@ static int on_deadline(sd_event_source *source, uint64_t due, void *userdata)
     uint64_t now = now_us();
     for (uint16_t i = 0; i < s->unit_count; i++) {
         struct unit_runtime *u = &s->units[i];
-        if (wants_reading(u) && u->next_fast_us <= now)
-            sampling_read(u, u->kernel_due ? SAMPLE_CAUSE_KERNEL : SAMPLE_CAUSE_FAST, 0, 0);
+        if (!wants_reading(u) || u->next_fast_us > now)
+            continue;
+        sampling_read(u, u->kernel_due ? SAMPLE_CAUSE_KERNEL : SAMPLE_CAUSE_FAST, 0, 0);
+        sampling_check_empty(u);
     }
     if (engine_next_deadline(s->engine) <= now)
         supervisor_post_simple(s, EVENT_DEADLINE, UNIT_NONE, 0);

@@ -7,7 +7,7 @@
  * copy of a pipe, no changed signal mask.
  *
  * When no supervisor answers (weir was killed and is being started again) it waits, because a worker outside its
- * cgroup is what weir is there to prevent; after SHIM_PATIENCE_US it gives up, loudly.
+ * cgroup is what weir is there to prevent; after SHIM_PATIENCE_S it gives up, loudly.
  */
 #include "weir/app/supervisor.h"
 
@@ -58,6 +58,12 @@ bool shim_is_wrapped(const char *execfn)
            (stat(socket_path, &socket_stat) == 0 || strcmp(name, "weir") != 0);
 }
 
+static void pause_briefly(void)
+{
+    const struct timespec pause = {.tv_nsec = SHIM_RETRY_NS};
+    (void)nanosleep(&pause, NULL);
+}
+
 /* Connects, waiting for a supervisor that is being started again. */
 static int connect_patiently(const char *path)
 {
@@ -65,7 +71,6 @@ static int connect_patiently(const char *path)
     if (strlen(path) >= sizeof(address.sun_path))
         return -ENAMETOOLONG;
     memcpy(address.sun_path, path, strlen(path) + 1);
-    struct timespec pause = {.tv_nsec = SHIM_RETRY_NS};
     for (long tries = SHIM_PATIENCE_S * (1000000000L / SHIM_RETRY_NS);; tries--) {
         int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
         if (fd < 0)
@@ -76,7 +81,7 @@ static int connect_patiently(const char *path)
         close(fd);
         if (tries <= 0 || (error != ECONNREFUSED && error != ENOENT && error != EAGAIN && error != EINTR))
             return -error;
-        (void)nanosleep(&pause, NULL);
+        pause_briefly();
     }
 }
 
@@ -88,16 +93,18 @@ static int ask(const char *socket_path, const char *name, struct wrap_answer *re
         _cleanup_close_ int fd = connect_patiently(socket_path);
         if (fd < 0)
             return fd;
-        if (send(fd, &request, sizeof(request), MSG_NOSIGNAL) != (ssize_t)sizeof(request))
-            continue; /* it died just now: wait for the next one */
-        ssize_t n;
-        do
-            n = recv(fd, ret, sizeof(*ret), 0);
-        while (n < 0 && errno == EINTR);
+        ssize_t n = send(fd, &request, sizeof(request), MSG_NOSIGNAL);
+        if (n == (ssize_t)sizeof(request)) /* else it died just now: wait for the next one */
+            do
+                n = recv(fd, ret, sizeof(*ret), 0);
+            while (n < 0 && errno == EINTR);
+        else
+            n = -1;
         if (n == (ssize_t)sizeof(*ret) && ret->version == WRAP_VERSION)
             return 0;
         if (n > 0)
             return -EPROTO;
+        pause_briefly(); /* it ends, or has no room for now */
     }
 }
 
@@ -149,7 +156,7 @@ int shim_main(const char *execfn, char **argv)
     char *equals = strchr(answer.text, '=');
     if (equals) {
         *equals = '\0';
-        (void)setenv(answer.text, equals + 1, 0);
+        (void)setenv(answer.text, equals + 1, 1); /* the server's own is inherited, and is not this unit's */
     }
     execvp(name, argv);
     r = errno;

@@ -56,24 +56,35 @@ void state_save(struct supervisor *s)
                     strerror(-r));
 }
 
-static json_t *state_load(const char *run_dir)
+/* NULL: there is none, or none that can be read; told when tell is set. */
+static json_t *state_load(const char *run_dir, bool tell)
 {
     _cleanup_free_ char *path = NULL;
+    json_error_t error;
     if (asprintf(&path, "%s/" STATE_FILE, run_dir) < 0)
         return NULL;
-    json_t *root = json_load_file(path, 0, NULL);
-    if (root && json_integer_value(json_object_get(root, "version")) != STATE_VERSION) {
-        json_decref(root);
-        return NULL;
-    }
-    return root;
+    json_t *root = json_load_file(path, 0, &error);
+    bool is_known = json_integer_value(json_object_get(root, "version")) == STATE_VERSION;
+    if (root && is_known)
+        return root;
+    if (tell && access(path, F_OK) == 0)
+        log_warning("%s: %s; what an earlier weir left running is not adopted", path,
+                    root ? "written by another version of weir" : error.text);
+    json_decref(root);
+    return NULL;
 }
 
 char *state_base(const char *run_dir)
 {
-    _cleanup_(cleanup_json) json_t *root = state_load(run_dir);
+    _cleanup_(cleanup_json) json_t *root = state_load(run_dir, false);
     const char *base = json_string_value(json_object_get(root, "base"));
     return base ? strdup(base) : NULL;
+}
+
+bool state_names_units(const char *run_dir)
+{
+    _cleanup_(cleanup_json) json_t *root = state_load(run_dir, false);
+    return json_array_size(json_object_get(root, "units")) > 0;
 }
 
 /* Ends what is left in a cgroup that is ours and has lost its main process. */
@@ -86,9 +97,12 @@ static int end_leftover(struct supervisor *s, const char *name, struct host_unit
                         "%s: its main process is gone, %d processes were left (pid %d ...): ending them",
                         name, count, (int)pids[0]);
     for (int waited = 0; cgroup->ops->unit_populated(cgroup) == 1; waited += 10) {
-        if (waited > LEFTOVER_WAIT_MS)
-            return err_set(reterr, -EBUSY, "%s: processes left by an earlier weir do not end (%s)", name,
-                           cgroup->ops->unit_path(cgroup));
+        if (waited > LEFTOVER_WAIT_MS) {
+            (void)err_set(reterr, -EBUSY, "%s: processes left by an earlier weir do not end (%s)", name,
+                          cgroup->ops->unit_path(cgroup));
+            cgroup->ops->unit_release(cgroup);
+            return -EBUSY;
+        }
         (void)cgroup->ops->unit_freeze(cgroup, false, NULL);
         (void)cgroup->ops->unit_kill(cgroup, NULL);
         (void)usleep(10000);
@@ -130,46 +144,71 @@ static int check_stale(struct supervisor *s, const char *name)
     return r == 0 ? 0 : -ESTALE;
 }
 
+/* Is it the process that was written down, in its unit's cgroup? 1: yes, *ret_pidfd is its (owned by the caller);
+ * 0: it is gone; negative errno: that cannot be told, or it lives elsewhere now. */
+static int find_process(const char *name, pid_t pid, uint64_t ticks, struct host_unit *cgroup, int *ret_pidfd,
+                        struct err *reterr)
+{
+    _cleanup_close_ int pidfd = -1;
+    int r = host_process_open(pid, ticks, &pidfd);
+    if (r >= 0)
+        r = host_process_in(pid, cgroup->ops->unit_path(cgroup));
+    if (r == -ESRCH)
+        return 0;
+    if (r < 0)
+        return err_errno(reterr, r, "%s: its main process (pid %d)", name, (int)pid);
+    if (r == 0)
+        return err_set(reterr, -ESTALE,
+                       "%s: its main process (pid %d) was moved out of %s; move it back, or end it", name,
+                       (int)pid, cgroup->ops->unit_path(cgroup));
+    *ret_pidfd = steal_fd(&pidfd);
+    return 1;
+}
+
 static int adopt_one(struct supervisor *s, json_t *entry, struct err *reterr)
 {
     const char *name = json_string_value(json_object_get(entry, "name"));
     uint64_t inode = (uint64_t)json_integer_value(json_object_get(entry, "inode"));
     pid_t pid = (pid_t)json_integer_value(json_object_get(entry, "pid"));
     uint64_t ticks = (uint64_t)json_integer_value(json_object_get(entry, "start_ticks"));
+    uint32_t generation = (uint32_t)json_integer_value(json_object_get(entry, "generation"));
     struct host_unit *cgroup = NULL;
-    if (!name)
+    struct unit_runtime *u = name ? supervisor_unit(s, name) : NULL;
+    if (!name || (u && u->cgroup))
         return 0;
     int r = s->host->ops->unit_open(s->host, name, inode, &cgroup, reterr);
+    if (r == -ENOENT && !u)
+        remove_files(s, name);
     if (r == -ENOENT)
         return 0; /* it ended meanwhile, and nothing is left */
     if (r == -ESTALE)
         return check_stale(s, name); /* reterr tells of both inodes */
     if (r < 0)
         return r;
-    struct unit_runtime *u = supervisor_unit(s, name);
     int pidfd = -1;
-    if (!u || pid <= 0 || host_process_open(pid, ticks, &pidfd) < 0 ||
-        host_process_in(pid, cgroup->ops->unit_path(cgroup)) != 1) {
-        cleanup_close(&pidfd);
+    r = u && generation ? find_process(name, pid, ticks, cgroup, &pidfd, reterr) : 0;
+    if (r < 0) {
+        cgroup->ops->unit_release(cgroup);
+        return r;
+    }
+    if (r == 0) {
         r = end_leftover(s, name, cgroup, reterr);
         if (r >= 0 && !u)
             remove_files(s, name);
         return r;
     }
     (void)cgroup->ops->unit_freeze(cgroup, false, NULL); /* a freeze pulse cut short by the crash */
-    (void)cgroup->ops->unit_throttle(cgroup, 0, UINT64_MAX, &(uint32_t){0}, NULL);
     u->cgroup = cgroup;
     uint16_t via = unit_index(s, json_string_value(json_object_get(entry, "via")));
     bool ready = json_is_true(json_object_get(entry, "ready"));
     supervisor_mark(s, u->index, "found running (pid %d): adopted", (int)pid);
-    launch_adopt(u, pid, pidfd, ticks, (uint32_t)json_integer_value(json_object_get(entry, "generation")),
-                 via, ready);
+    launch_adopt(u, pid, pidfd, ticks, generation, via, ready);
     return 0;
 }
 
 int state_adopt(struct supervisor *s, struct err *reterr)
 {
-    _cleanup_(cleanup_json) json_t *root = state_load(s->config->run_dir);
+    _cleanup_(cleanup_json) json_t *root = state_load(s->config->run_dir, true);
     size_t i;
     json_t *entry;
     int r = 0;

@@ -10,12 +10,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
@@ -27,6 +30,8 @@
 #include "weir/base/fdio.h"
 #include "weir/base/log.h"
 #include "weir/engine/policy_text.h"
+
+#define LOCK_TRIES_MAX 100 /* chosen: one is enough but for a supervisor that ends just now */
 
 static uint64_t clock_us(clockid_t clock)
 {
@@ -121,6 +126,8 @@ void supervisor_drain(struct supervisor *s)
     }
     s->draining = false;
     sampling_rearm(s);
+    if (!s->ready_told)
+        announce_status(s);
 }
 
 void supervisor_mark(struct supervisor *s, uint16_t unit, const char *fmt, ...)
@@ -135,6 +142,31 @@ void supervisor_mark(struct supervisor *s, uint16_t unit, const char *fmt, ...)
 }
 
 /* ------------------------------------------------ set-up ------------------------------------------------ */
+
+void supervisor_shut_down(struct supervisor *s)
+{
+    s->shutting_down = true;
+    (void)sd_notify(0, "STOPPING=1");
+    supervisor_post_simple(s, EVENT_SHUTDOWN, UNIT_NONE, 0);
+}
+
+void supervisor_leave(struct supervisor *s)
+{
+    s->keep = true;
+    (void)sd_notify(0, "STOPPING=1");
+    for (uint16_t i = 0; i < s->unit_count; i++) {
+        struct unit_runtime *u = &s->units[i];
+        struct unit_view view;
+        engine_unit_view(s->engine, i, &view);
+        if (!u->cgroup)
+            continue;
+        if (!view.frozen) /* a person's freeze stays */
+            (void)u->cgroup->ops->unit_freeze(u->cgroup, false, NULL);
+        (void)u->cgroup->ops->unit_throttle(u->cgroup, 0, UINT64_MAX, &(uint32_t){0}, NULL);
+    }
+    state_save(s);
+    (void)sd_event_exit(s->event, 0);
+}
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
 {
@@ -177,14 +209,25 @@ static int open_loop(struct supervisor *s, struct err *reterr)
     int r = sd_event_default(&s->event);
     for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(handled); i++)
         r = sd_event_add_signal(s->event, NULL, handled[i], on_signal, s);
+    if (r >= 0)
+        r = sd_event_set_watchdog(s->event, true); /* the service manager's, at its own pace; none: nothing */
     return r < 0 ? err_errno(reterr, r, "event loop") : 0;
 }
 
-/* The folder of sockets and FIFOs, held by one supervisor at a time. */
-static int open_run_dir(struct supervisor *s, struct err *reterr)
+/* A supervisor that ended just now may have removed what we opened: the lock must be that of the path. */
+static bool is_lock_of_path(const struct supervisor *s)
+{
+    struct stat held, there;
+    return fstat(s->lock_fd, &held) == 0 && fstatat(s->run_dirfd, "lock", &there, 0) == 0 &&
+           held.st_ino == there.st_ino;
+}
+
+static int lock_run_dir(struct supervisor *s, struct err *reterr)
 {
     const char *path = s->config->run_dir;
+    mode_t mask = umask(022); /* units of other users reach their sockets and FIFOs in it */
     int r = path_mkdir_parents(path, 0755);
+    (void)umask(mask);
     if (r < 0)
         return err_errno(reterr, r, "run_dir %s", path);
     s->run_dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -195,18 +238,35 @@ static int open_run_dir(struct supervisor *s, struct err *reterr)
         return err_errno(reterr, -errno, "%s/lock", path);
     /* not flock(2): a child between clone and exec would hold that lock on for a weir that was killed just then */
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (fcntl(s->lock_fd, F_SETLK, &lock) < 0) {
-        char pid[16] = "";
-        (void)fd_pread_text(s->lock_fd, pid, sizeof(pid));
-        pid[strcspn(pid, "\n")] = '\0';
-        return err_set(reterr, -EBUSY,
-                       "supervisor '%s' is already running (pid %s, %s/lock); 'weir status -n %s' shows it",
-                       s->config->name, pid, path, s->config->name);
+    if (fcntl(s->lock_fd, F_SETLK, &lock) == 0)
+        return 0;
+    char pid[16] = "";
+    (void)fd_pread_text(s->lock_fd, pid, sizeof(pid));
+    pid[strcspn(pid, "\n")] = '\0';
+    return err_set(reterr, -EBUSY,
+                   "supervisor '%s' is already running (pid %s, %s/lock); 'weir status -n %s' shows it",
+                   s->config->name, pid, path, s->config->name);
+}
+
+/* The folder of sockets and FIFOs, held by one supervisor at a time. */
+static int open_run_dir(struct supervisor *s, struct err *reterr)
+{
+    for (int tries = 0; tries < LOCK_TRIES_MAX; tries++) {
+        int r = lock_run_dir(s, reterr);
+        s->owns_run_dir = r >= 0 && is_lock_of_path(s);
+        if (r < 0 && r != -ENOENT)
+            return r;
+        if (s->owns_run_dir) {
+            if (ftruncate(s->lock_fd, 0) == 0)
+                (void)dprintf(s->lock_fd, "%d\n", (int)getpid());
+            return 0;
+        }
+        cleanup_close(&s->lock_fd);
+        cleanup_close(&s->run_dirfd);
+        s->lock_fd = s->run_dirfd = -1;
     }
-    s->owns_run_dir = true;
-    if (ftruncate(s->lock_fd, 0) == 0)
-        (void)dprintf(s->lock_fd, "%d\n", (int)getpid());
-    return 0;
+    return err_set(reterr, -EBUSY, "run_dir %s: is removed again and again by another process",
+                   s->config->run_dir);
 }
 
 static int open_store(struct supervisor *s, struct err *reterr)
@@ -276,10 +336,31 @@ static void begin_run(struct supervisor *s)
         log_warning("history: the run could not be begun, ignoring");
 }
 
+/* Below a limit on locked memory MCL_FUTURE would make later allocations fail. */
+static bool may_lock_all(void)
+{
+    struct rlimit limit;
+    return (geteuid() == 0 && prctl(PR_CAPBSET_READ, CAP_IPC_LOCK) == 1) ||
+           (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY);
+}
+
+/* A unit takes some 40 fds: the soft limit (often 1024, for the sake of select(2)) is soon reached. Units get the one
+ * weir was given (launch.c). */
+static void raise_fd_limit(struct supervisor *s)
+{
+    if (getrlimit(RLIMIT_NOFILE, &s->nofile) < 0)
+        s->nofile = (struct rlimit){0};
+    struct rlimit raised = {.rlim_cur = s->nofile.rlim_max, .rlim_max = s->nofile.rlim_max};
+    if (s->nofile.rlim_cur < s->nofile.rlim_max && setrlimit(RLIMIT_NOFILE, &raised) < 0)
+        log_debug("limit of open files: %s, ignoring", strerror(errno));
+}
+
 static void protect_self(const struct supervisor *s)
 {
     /* pages are locked as they are touched, so that control goes on while the machine swaps */
-    if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
+    if (!may_lock_all())
+        log_debug("memory is not locked: there is a limit on that");
+    else if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
         log_debug("mlockall: %s, ignoring", strerror(errno));
     if ((s->info.features & HOST_FEATURE_OOM_ADJUST_DOWN) &&
         fd_write_text_at(AT_FDCWD, "/proc/self/oom_score_adj", "-900") < 0)
@@ -317,9 +398,9 @@ static void remove_run_dir(struct supervisor *s)
         if (fifo)
             (void)unlink(fifo);
     }
+    wrap_unlink(s);
     for (size_t i = 0; i < ARRAY_SIZE(files); i++)
         (void)unlinkat(s->run_dirfd, files[i], 0);
-    (void)unlinkat(s->run_dirfd, "wrap", AT_REMOVEDIR);
     (void)rmdir(s->config->run_dir);
 }
 
@@ -367,14 +448,14 @@ static void supervisor_deinit(struct supervisor *s)
     cleanup_close(&s->lock_fd);
 }
 
-static int set_up(struct supervisor *s, struct host *host, struct err *reterr)
+static int set_up(struct supervisor *s, struct err *reterr)
 {
     int r = open_loop(s, reterr);
     if (r >= 0)
         r = open_run_dir(s, reterr);
     if (r < 0)
         return r;
-    s->host = host;
+    raise_fd_limit(s);
     if (!s->host) {
         _cleanup_free_ char *base = state_base(s->config->run_dir);
         r = host_open(&s->info, s->config->name, base, &s->host, reterr);
@@ -404,39 +485,59 @@ void supervisor_record_policy(struct supervisor *s)
             store_policy(s->store, s->seq + 1, i, text);
 }
 
+/* Begun and not: what an earlier weir left must still be there for the next one. */
+static void leave_as_found(struct supervisor *s, const struct err *e)
+{
+    if (s->owns_run_dir && state_names_units(s->config->run_dir))
+        s->keep = true;
+    if (s->started_us) {
+        store_mark(s->store, now_us(), UNIT_NONE, e->text);
+        store_run_end(s->store, now_us(), 1);
+    }
+}
+
+static int run_loop(struct supervisor *s, struct err *reterr)
+{
+    supervisor_post_simple(s, EVENT_RUN, UNIT_NONE, 0);
+    supervisor_drain(s);
+    state_save(s);
+    int r = sd_event_loop(s->event);
+    if (r < 0)
+        err_errno(reterr, r, "event loop");
+    else
+        r = s->exit_status;
+    store_run_end(s->store, now_us(), r);
+    return r;
+}
+
 int supervisor_run(const struct supervisor_options *options, struct err *reterr)
 {
     struct supervisor s = {.info = *options->info,
                            .config = options->config,
+                           .host = options->host,
                            .run_dirfd = -1,
                            .lock_fd = -1,
                            .wrap_fd = -1,
                            .control_fd = -1,
                            .echo = options->echo};
+    struct err e = ERR_NULL;
     s.config_path = strdup(s.config->path);
-    if (!s.config_path)
-        return err_errno(reterr, -ENOMEM, "config path");
-    int r = set_up(&s, options->host, reterr);
+    int r = s.config_path ? set_up(&s, &e) : err_errno(&e, -ENOMEM, "config path");
     if (r >= 0) {
         protect_self(&s);
         tell_host(&s);
         begin_run(&s);
         supervisor_record_policy(&s);
-        r = state_adopt(&s, reterr);
+        r = state_adopt(&s, &e);
     }
     if (r >= 0)
-        r = sampling_start(&s, reterr);
-    if (r >= 0) {
-        supervisor_post_simple(&s, EVENT_RUN, UNIT_NONE, 0);
-        supervisor_drain(&s);
-        state_save(&s);
-        r = sd_event_loop(s.event);
-        if (r < 0)
-            err_errno(reterr, r, "event loop");
-        else
-            r = s.exit_status;
-        store_run_end(s.store, now_us(), r);
-    }
+        r = sampling_start(&s, &e);
+    if (r >= 0)
+        r = run_loop(&s, &e);
+    else
+        leave_as_found(&s, &e);
     supervisor_deinit(&s);
+    if (r < 0 && reterr)
+        *reterr = e;
     return r;
 }

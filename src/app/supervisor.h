@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
@@ -82,7 +83,6 @@ struct unit_runtime {
     struct sample tick[2]; /* the two newest ticks: pressure over the interval */
     uint32_t tick_count;
     uint64_t ticks_total, ticks_missed, late_max_us;
-    uint64_t refused_output_lines;
 };
 
 /* A wrapped command waiting for its place (wrap.c). */
@@ -111,7 +111,8 @@ struct supervisor {
 
     int run_dirfd;
     int lock_fd;
-    sd_event_source *tick_source, *deadline_source, *drain_source;
+    struct rlimit nofile; /* as weir was given it; its own is raised */
+    sd_event_source *tick_source, *deadline_source;
     uint64_t tick_us; /* when the next tick is due */
     uint64_t started_us;
     uint64_t clock_offset_us; /* wall - monotonic, last told to the store */
@@ -146,6 +147,10 @@ void supervisor_post_outcome(struct supervisor *s, const struct decision *d, enu
                              int error);
 /* Works the queue off. Called by every handler of the loop at its end. */
 void supervisor_drain(struct supervisor *s);
+/* Stops all units, then ends. The caller drains. */
+void supervisor_shut_down(struct supervisor *s);
+/* Ends without the units: what holds them back is lifted, the next weir adopts them. */
+void supervisor_leave(struct supervisor *s);
 /* A line in weir's log and in the record's time line. */
 void supervisor_mark(struct supervisor *s, uint16_t unit, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -180,6 +185,11 @@ void launch_forget(struct unit_runtime *u); /* the generation is over: pidfd, pr
 void launch_limits(const struct supervisor *s, const struct unit_runtime *u, struct host_limits *ret);
 char *run_path(const struct supervisor *s, const char *unit, const char *suffix);
 
+/* --- environment.c --- */
+/* NULL-terminated; owned by the caller (environment_free); NULL = out of memory. */
+char **environment_build(const struct unit_runtime *u);
+char **environment_free(char **entries); /* accepts NULL, returns NULL */
+
 /* --- actuate.c --- */
 void actuate(struct supervisor *s, const struct decision *d);
 
@@ -188,17 +198,23 @@ void announce_decision(struct supervisor *s, const struct decision *d);
 void announce_event(struct supervisor *s, const struct event *e);
 /* What a person needs when a unit's start failed: last lines, usage, pressure. */
 void announce_failed_start(struct unit_runtime *u);
-void announce_status(struct supervisor *s); /* sd_notify STATUS=, WATCHDOG= */
+void announce_status(struct supervisor *s); /* sd_notify READY=, STATUS= */
 
 /* --- state.c --- */
 void state_save(struct supervisor *s);
 int state_adopt(struct supervisor *s, struct err *reterr);
 /* The subtree recorded by an earlier run; NULL = none. Owned by the caller. */
 char *state_base(const char *run_dir);
+/* Does it name units, adopted or not? */
+bool state_names_units(const char *run_dir);
 
 /* --- wrap.c --- */
+/* Nothing where no unit is wrapped. */
 int wrap_open(struct supervisor *s, struct err *reterr);
-int wrap_link(struct supervisor *s, struct err *reterr); /* (re)makes the folder of names */
+/* Makes the folder of names as the config has them: also removes those that are no longer wrapped. */
+int wrap_link(struct supervisor *s, struct err *reterr);
+/* Removes the folder: no unit is left that could look into it. */
+void wrap_unlink(struct supervisor *s);
 void wrap_admit(struct unit_runtime *u, const struct decision *d);
 void wrap_refuse(struct unit_runtime *u, const struct decision *d);
 void wrap_close(struct supervisor *s);
@@ -206,12 +222,15 @@ void wrap_close(struct supervisor *s);
 /* --- control.c --- */
 int control_open(struct supervisor *s, struct err *reterr);
 void control_close(struct supervisor *s);
+/* Peers that do not take their answers. Not from a peer's own callback. */
+void control_drop_stuck(struct supervisor *s);
 void control_signal(struct supervisor *s, const struct decision *d, const char *sentence);
 
 /* --- reload.c --- */
 /* Builds policy, runtime table and abilities from s->config. */
 int reload_build(struct supervisor *s, struct err *reterr);
-/* Reads the config file again. *ret_text (owned by the caller): what changed, or the problems. */
+/* Reads the config file again. *ret_text (owned by the caller): what changed, or the problems; NULL: out of
+ * memory. */
 int reload_config(struct supervisor *s, char **ret_text);
 int reload_set(struct supervisor *s, const char *unit, const char *assignment, uint32_t uid,
                struct err *reterr);

@@ -11,6 +11,7 @@
  */
 #include "supervisor.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -28,7 +29,10 @@
 #include "weir/base/log.h"
 #include "wrap_protocol.h"
 
-#define WRAP_CLIENTS_MAX 64 /* chosen: bounds fds; a server starts one worker at a time */
+#define WRAP_CLIENTS_MAX   64 /* chosen: bounds fds; a server starts one worker at a time */
+#define WRAP_STRANGERS_MAX 16 /* chosen: of other processes, which are refused; the socket is open to all */
+#define WRAP_ACCEPTS_PER_S                                                                                   \
+    200 /* chosen: far above what servers ask; a flood of strangers, or fds that ran out, costs no more */
 
 struct wrap_client {
     struct wrap_client *next;
@@ -39,6 +43,7 @@ struct wrap_client {
     uint64_t ticket; /* 0 = has not asked yet */
     uint16_t unit;
     uint16_t via;
+    bool is_stranger; /* no process of a unit */
     sd_event_source *source;
 };
 
@@ -75,12 +80,32 @@ static struct unit_runtime *unit_by_wrap(struct supervisor *s, const char *name)
 /* The service unit whose cgroup the process is in; UNIT_NONE = none of ours. */
 static uint16_t unit_of_process(struct supervisor *s, pid_t pid)
 {
+    if (host_process_in(pid, host_base(s->host)) != 1)
+        return UNIT_NONE; /* one look at a stranger, however many units there are */
     for (uint16_t i = 0; i < s->unit_count; i++) {
         struct unit_runtime *u = &s->units[i];
         if (u->cgroup && u->config->argv && host_process_in(pid, u->cgroup->ops->unit_path(u->cgroup)) == 1)
             return i;
     }
     return UNIT_NONE;
+}
+
+static bool is_main_process(const struct supervisor *s, pid_t pid)
+{
+    for (uint16_t i = 0; i < s->unit_count; i++)
+        if (s->units[i].pid == pid)
+            return true;
+    return false;
+}
+
+/* It is in the unit's cgroup: let it become the command. */
+static void answer_go(struct unit_runtime *u, struct wrap_client *c)
+{
+    char variable[WRAP_ENVIRONMENT_MAX] = "";
+    if (u->pressure_fifo >= 0)
+        (void)snprintf(variable, sizeof(variable), "MEMORY_PRESSURE_WATCH=%s/%s.pressure",
+                       c->s->config->run_dir, u->config->name);
+    client_answer(c, WRAP_ANSWER_GO, variable);
 }
 
 static void client_ask(struct wrap_client *c, const struct wrap_request *request)
@@ -93,7 +118,10 @@ static void client_ask(struct wrap_client *c, const struct wrap_request *request
         client_answer(c, WRAP_ANSWER_REFUSE, text);
         return;
     }
-    c->via = unit_of_process(s, c->pid);
+    if (u->pid == c->pid) {
+        answer_go(u, c); /* an earlier weir placed it, and died before it could say so */
+        return;
+    }
     if (c->via == UNIT_NONE) {
         (void)snprintf(text, sizeof(text), "only a process that a unit of '%s' started may run %s here",
                        s->config->name, request->name);
@@ -115,7 +143,7 @@ static int on_client(sd_event_source *source, int fd, uint32_t revents, void *us
     struct wrap_client *c = userdata;
     struct supervisor *s = c->s;
     struct wrap_request request;
-    ssize_t n = revents & EPOLLIN ? recv(fd, &request, sizeof(request), MSG_DONTWAIT) : 0;
+    ssize_t n = revents & EPOLLIN ? recv(fd, &request, sizeof(request), MSG_DONTWAIT | MSG_TRUNC) : 0;
     if (n == (ssize_t)sizeof(request) && c->ticket == 0) {
         request.name[WRAP_NAME_MAX - 1] = '\0';
         client_ask(c, &request);
@@ -126,25 +154,31 @@ static int on_client(sd_event_source *source, int fd, uint32_t revents, void *us
     return 0;
 }
 
-static int client_accept(struct supervisor *s, int fd)
+/* Takes fd over. A stranger is kept until it has asked and can be told; strangers take no place of the units'. */
+static void client_new(struct supervisor *s, int fd, pid_t pid)
 {
-    struct ucred cred;
-    socklen_t length = sizeof(cred);
-    unsigned count = 0;
+    uint16_t via = unit_of_process(s, pid);
+    bool is_stranger = via == UNIT_NONE && !is_main_process(s, pid);
+    unsigned alike = 0;
     for (struct wrap_client *c = s->wrap_clients; c; c = c->next)
-        count++;
-    if (count >= WRAP_CLIENTS_MAX || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &length) < 0)
-        return -EBUSY;
-    struct wrap_client *c = calloc(1, sizeof(*c));
-    if (!c)
-        return -ENOMEM;
-    *c = (struct wrap_client){.s = s, .fd = fd, .pid = cred.pid, .unit = UNIT_NONE, .next = s->wrap_clients};
+        alike += c->is_stranger == is_stranger;
+    struct wrap_client *c =
+        alike < (is_stranger ? WRAP_STRANGERS_MAX : WRAP_CLIENTS_MAX) ? calloc(1, sizeof(*c)) : NULL;
+    if (!c) {
+        close(fd); /* it tries again */
+        return;
+    }
+    *c = (struct wrap_client){.s = s,
+                              .fd = fd,
+                              .pid = pid,
+                              .unit = UNIT_NONE,
+                              .via = via,
+                              .is_stranger = is_stranger,
+                              .next = s->wrap_clients};
     s->wrap_clients = c;
-    c->pidfd = (int)syscall(SYS_pidfd_open, cred.pid, 0);
-    int r = c->pidfd < 0 ? -errno : sd_event_add_io(s->event, &c->source, fd, EPOLLIN, on_client, c);
-    if (r < 0)
+    c->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (c->pidfd < 0 || sd_event_add_io(s->event, &c->source, fd, EPOLLIN, on_client, c) < 0)
         client_free(c);
-    return r < 0 ? 1 : 0; /* 1: fd is closed already */
 }
 
 static int on_listen(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -152,12 +186,15 @@ static int on_listen(sd_event_source *source, int fd, uint32_t revents, void *us
     (void)source;
     (void)revents;
     struct supervisor *s = userdata;
+    struct ucred cred;
+    socklen_t length = sizeof(cred);
     int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (client < 0)
-        return 0; /* gone again, or out of fds: the peer tries again */
-    if (client_accept(s, client) < 0)
+        return 0; /* gone again, or out of fds: it waits in the backlog */
+    if (getsockopt(client, SOL_SOCKET, SO_PEERCRED, &cred, &length) < 0)
         close(client);
-    supervisor_drain(s);
+    else
+        client_new(s, client, cred.pid);
     return 0;
 }
 
@@ -202,6 +239,10 @@ void wrap_admit(struct unit_runtime *u, const struct decision *d)
             admit_failed(u, d, ESRCH, "it went away while it waited");
         return;
     }
+    if (additional && u->pid <= 0) {
+        client_free(c); /* the one it was to join could not be placed: it asks again */
+        return;
+    }
     if (!additional)
         u->generation = d->generation;
     int r = place_client(u, c, &e);
@@ -211,10 +252,6 @@ void wrap_admit(struct unit_runtime *u, const struct decision *d)
         client_answer(c, WRAP_ANSWER_REFUSE, e.text);
         return;
     }
-    char variable[WRAP_ENVIRONMENT_MAX] = "";
-    if (u->pressure_fifo >= 0)
-        (void)snprintf(variable, sizeof(variable), "MEMORY_PRESSURE_WATCH=%s/%s.pressure", s->config->run_dir,
-                       u->config->name);
     pid_t pid = c->pid;
     int pidfd = steal_fd(&c->pidfd);
     if (!additional) {
@@ -225,7 +262,7 @@ void wrap_admit(struct unit_runtime *u, const struct decision *d)
     } else {
         close(pidfd);
     }
-    client_answer(c, WRAP_ANSWER_GO, variable);
+    answer_go(u, c);
 }
 
 void wrap_refuse(struct unit_runtime *u, const struct decision *d)
@@ -241,32 +278,87 @@ void wrap_refuse(struct unit_runtime *u, const struct decision *d)
 
 /* ------------------------------------------------ set-up ------------------------------------------------ */
 
-int wrap_link(struct supervisor *s, struct err *reterr)
+static bool is_wrapped_name(const struct supervisor *s, const char *name)
 {
-    if (mkdirat(s->run_dirfd, "wrap", 0755) < 0 && errno != EEXIST)
-        return err_errno(reterr, -errno, "%s/wrap", s->config->run_dir);
-    char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    for (uint16_t i = 0; i < s->unit_count; i++)
+        if (s->policy_units[i].enabled && s->units[i].config->wrap &&
+            strcmp(s->units[i].config->wrap, name) == 0)
+            return true;
+    return false;
+}
+
+/* Where weir is, to be found again after an upgrade put another file in its place. */
+static int own_path(char ret[static PATH_MAX], struct err *reterr)
+{
+    static const char deleted[] = " (deleted)"; /* readlink of a removed program, proc(5) */
+    ssize_t n = readlink("/proc/self/exe", ret, PATH_MAX - 1);
     if (n < 0)
         return err_errno(reterr, -errno, "/proc/self/exe");
-    self[n] = '\0';
-    for (uint16_t i = 0; i < s->unit_count; i++) {
-        const char *name = s->units[i].config->wrap;
-        char link[PATH_MAX];
-        if (!name)
-            continue;
-        (void)snprintf(link, sizeof(link), "wrap/%s", name);
-        (void)unlinkat(s->run_dirfd, link, 0);
-        if (symlinkat(self, s->run_dirfd, link) < 0)
-            return err_errno(reterr, -errno, "%s/%s", s->config->run_dir, link);
-    }
+    ret[n] = '\0';
+    size_t suffix = sizeof(deleted) - 1;
+    if ((size_t)n > suffix && strcmp(ret + (size_t)n - suffix, deleted) == 0 && access(ret, F_OK) < 0)
+        ret[(size_t)n - suffix] = '\0';
     return 0;
+}
+
+/* In place of an older one without a moment in which there is none: a server may look just then. */
+static int link_name(int folder, const char *self, const char *name)
+{
+    static const char fresh[] = ".link.new"; /* nobody's command */
+    (void)unlinkat(folder, fresh, 0);
+    if (symlinkat(self, folder, fresh) < 0 || renameat(folder, fresh, folder, name) < 0)
+        return -errno;
+    return 0;
+}
+
+/* Removes the names that are not wrapped (any more): their callers mean the command itself. */
+static void unlink_names(struct supervisor *s, int folder, bool all)
+{
+    _cleanup_closedir_ DIR *dir = fdopendir(folder);
+    if (!dir) {
+        close(folder);
+        return;
+    }
+    for (struct dirent *e; (e = readdir(dir));)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+            (all || !is_wrapped_name(s, e->d_name)))
+            (void)unlinkat(dirfd(dir), e->d_name, 0);
+}
+
+int wrap_link(struct supervisor *s, struct err *reterr)
+{
+    char self[PATH_MAX];
+    int r = own_path(self, reterr);
+    if (r < 0)
+        return r;
+    if (mkdirat(s->run_dirfd, "wrap", 0755) < 0 && errno != EEXIST)
+        return err_errno(reterr, -errno, "%s/wrap", s->config->run_dir);
+    int folder = openat(s->run_dirfd, "wrap", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return err_errno(reterr, -errno, "%s/wrap", s->config->run_dir);
+    (void)fchmod(folder, 0755); /* whatever weir's umask is: units of other users look into it */
+    for (uint16_t i = 0; r == 0 && i < s->unit_count; i++) {
+        const char *name = s->policy_units[i].enabled ? s->units[i].config->wrap : NULL;
+        r = name ? link_name(folder, self, name) : 0;
+        if (r < 0)
+            (void)err_errno(reterr, r, "%s/wrap/%s", s->config->run_dir, name);
+    }
+    unlink_names(s, folder, false);
+    return r;
+}
+
+void wrap_unlink(struct supervisor *s)
+{
+    int folder = openat(s->run_dirfd, "wrap", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder >= 0)
+        unlink_names(s, folder, true);
+    (void)unlinkat(s->run_dirfd, "wrap", AT_REMOVEDIR);
 }
 
 static bool has_wrapped(const struct supervisor *s)
 {
     for (uint16_t i = 0; i < s->unit_count; i++)
-        if (s->units[i].config->wrap)
+        if (s->policy_units[i].enabled && s->units[i].config->wrap)
             return true;
     return false;
 }
@@ -275,6 +367,10 @@ int wrap_open(struct supervisor *s, struct err *reterr)
 {
     if (!has_wrapped(s))
         return 0;
+    if (strchr(s->config->run_dir, ':'))
+        return err_set(reterr, -EINVAL,
+                       "run_dir %s: a ':' in it would cut PATH; choose another for wrapped units",
+                       s->config->run_dir);
     int r = wrap_link(s, reterr);
     if (r < 0)
         return r;
@@ -284,26 +380,29 @@ int wrap_open(struct supervisor *s, struct err *reterr)
         return err_set(reterr, -ENAMETOOLONG, "run_dir %s: too long for a socket's path (at most %zu bytes)",
                        s->config->run_dir, sizeof(address.sun_path) - sizeof("/wrap.sock"));
     (void)unlink(address.sun_path);
-    s->wrap_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (s->wrap_fd < 0 || bind(s->wrap_fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        chmod(address.sun_path, 0666) < 0 || listen(s->wrap_fd, 16) < 0)
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        chmod(address.sun_path, 0666) < 0 || listen(fd, 16) < 0)
         return err_errno(reterr, -errno, "%s", address.sun_path);
-    r = sd_event_add_io(s->event, &s->wrap_source, s->wrap_fd, EPOLLIN, on_listen, s);
-    return r < 0 ? err_errno(reterr, r, "%s", address.sun_path) : 0;
+    r = sd_event_add_io(s->event, &s->wrap_source, fd, EPOLLIN, on_listen, s);
+    if (r >= 0)
+        r = sd_event_source_set_ratelimit(s->wrap_source, USEC_PER_SEC, WRAP_ACCEPTS_PER_S);
+    if (r < 0)
+        return err_errno(reterr, r, "%s", address.sun_path);
+    s->wrap_fd = steal_fd(&fd);
+    return 0;
 }
 
 void wrap_close(struct supervisor *s)
 {
-    while (s->wrap_clients)
-        client_answer(s->wrap_clients, WRAP_ANSWER_REFUSE, "weir is ending");
+    while (s->wrap_clients) {
+        /* without an answer it asks the next weir */
+        if (s->keep)
+            client_free(s->wrap_clients);
+        else
+            client_answer(s->wrap_clients, WRAP_ANSWER_REFUSE, "weir is ending");
+    }
     s->wrap_source = sd_event_source_disable_unref(s->wrap_source);
     cleanup_close(&s->wrap_fd);
     s->wrap_fd = -1;
-    for (uint16_t i = 0; !s->keep && i < s->unit_count; i++) {
-        char link[PATH_MAX];
-        if (!s->units[i].config->wrap)
-            continue;
-        (void)snprintf(link, sizeof(link), "wrap/%s", s->units[i].config->wrap);
-        (void)unlinkat(s->run_dirfd, link, 0);
-    }
 }
