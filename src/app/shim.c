@@ -135,6 +135,18 @@ static void leave_path(const char *folder)
     free(fresh);
 }
 
+/* As it is now: setenv leaves the strings alone. NULL = out of memory. */
+static char **copy_environment(void)
+{
+    size_t count = 0;
+    while (environ[count])
+        count++;
+    char **copy = calloc(count + 1, sizeof(*copy));
+    if (copy)
+        memcpy(copy, environ, count * sizeof(*copy));
+    return copy;
+}
+
 int shim_main(const char *execfn, char **argv)
 {
     char folder[PATH_MAX], socket_path[PATH_MAX];
@@ -148,17 +160,19 @@ int shim_main(const char *execfn, char **argv)
         fprintf(stderr, "weir: %s: no supervisor answers at %s: %s\n", name, socket_path, strerror(-r));
         return EXIT_UNAVAILABLE;
     }
-    if (answer.kind != WRAP_ANSWER_GO) {
+    if (answer.kind != WRAP_ANSWER_GO && answer.kind != WRAP_ANSWER_STAY) {
         fprintf(stderr, "weir: %s: %s\n", name, answer.text);
         return EXIT_UNAVAILABLE;
     }
+    /* what it starts by the same name is to be wrapped: only the search goes without our folder */
+    char **unchanged = answer.kind == WRAP_ANSWER_STAY ? copy_environment() : NULL;
     leave_path(folder);
     char *equals = strchr(answer.text, '=');
     if (equals) {
         *equals = '\0';
         (void)setenv(answer.text, equals + 1, 1); /* the server's own is inherited, and is not this unit's */
     }
-    execvp(name, argv);
+    execvpe(name, argv, unchanged ? unchanged : environ);
     r = errno;
     fprintf(stderr, "weir: exec: %s: %s (looked for in PATH=%s)\n", name, strerror(r), getenv("PATH"));
     return r == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXEC;

@@ -355,7 +355,7 @@ static void raise_fd_limit(struct supervisor *s)
         log_debug("limit of open files: %s, ignoring", strerror(errno));
 }
 
-static void protect_self(const struct supervisor *s)
+static void protect_self(struct supervisor *s)
 {
     /* pages are locked as they are touched, so that control goes on while the machine swaps */
     if (!may_lock_all())
@@ -365,6 +365,9 @@ static void protect_self(const struct supervisor *s)
     if ((s->info.features & HOST_FEATURE_OOM_ADJUST_DOWN) &&
         fd_write_text_at(AT_FDCWD, "/proc/self/oom_score_adj", "-900") < 0)
         log_debug("oom_score_adj cannot be lowered, ignoring");
+    char text[16] = "";
+    s->is_oom_protected =
+        fd_read_text_at(AT_FDCWD, "/proc/self/oom_score_adj", text, sizeof(text)) > 0 && text[0] == '-';
 }
 
 static void tell_host(const struct supervisor *s)

@@ -129,7 +129,8 @@ struct supervisor {
 
     bool echo;
     bool owns_run_dir;
-    bool keep; /* end without stopping the units */
+    bool is_oom_protected; /* weir is: its units must not be */
+    bool keep;             /* end without stopping the units */
     bool shutting_down, ready_told;
     bool adopting; /* the state file still names units that are not looked at yet */
     unsigned signals_seen;

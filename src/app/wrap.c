@@ -128,6 +128,10 @@ static void client_ask(struct wrap_client *c, const struct wrap_request *request
         client_answer(c, WRAP_ANSWER_REFUSE, text);
         return;
     }
+    if (s->units[c->via].pid == c->pid) {
+        client_answer(c, WRAP_ANSWER_STAY, "");
+        return;
+    }
     c->unit = u->index;
     c->ticket = ++s->wrap_ticket;
     struct event e = {.kind = EVENT_ARRIVED, .unit = u->index};

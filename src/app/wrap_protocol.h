@@ -21,12 +21,15 @@ struct wrap_request {
 enum wrap_answer_kind {
     WRAP_ANSWER_GO = 1,     /* this process is in the unit's cgroup: become the command */
     WRAP_ANSWER_REFUSE = 2, /* text says why */
+    WRAP_ANSWER_STAY =
+        3, /* it is a service's own main process (exec = uv ...): become the command where it is */
 };
 
 struct wrap_answer {
     uint32_t version;
     uint32_t kind;
-    char text[WRAP_ENVIRONMENT_MAX]; /* GO: one NAME=value to add to the environment, or ""; REFUSE: why */
+    char text[WRAP_ENVIRONMENT_MAX]; /* GO: one NAME=value to add to the environment, or ""; REFUSE: why;
+                                       STAY: "" */
 };
 
 #endif
