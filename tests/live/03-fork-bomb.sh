@@ -41,7 +41,8 @@ weir stop worker -c "$C" >/dev/null
 is "$?" 0 "weir stop worker ends the bomb"
 bomb_left() { processes_left >"$T/left"; grep 'misbehave fork' "$T/left"; }
 soon 10 "no process of it is left" none_of bomb_left
-like "$(sql_some "select text from events where kind='exited' and unit=$(unit_number worker) order by id desc limit 1")" '*pids_refused=[1-9]*' "its end on record has the refused forks"
+soon 5 "its end is on record" sql_some "select count(*) from events where kind='exited' and unit=$(unit_number worker)"
+like "$(sql "select text from events where kind='exited' and unit=$(unit_number worker) order by id desc limit 1")" '*pids_refused=[1-9]*' "its end on record has the refused forks"
 weir_stop 0
 nothing_left
 replay_agrees
