@@ -56,35 +56,45 @@ void state_save(struct supervisor *s)
                     strerror(-r));
 }
 
-/* NULL: there is none, or none that can be read; told when tell is set. */
-static json_t *state_load(const char *run_dir, bool tell)
+/* *ret is NULL where there is none, or a damaged one (told in reterr): there is nothing to be had from it. Negative
+ * errno: what it says is not known, but may be to the next weir, so it must stay. */
+static int state_load(const char *run_dir, json_t **ret, struct err *reterr)
 {
     _cleanup_free_ char *path = NULL;
-    json_error_t error;
+    *ret = NULL;
     if (asprintf(&path, "%s/" STATE_FILE, run_dir) < 0)
-        return NULL;
-    json_t *root = json_load_file(path, 0, &error);
-    bool is_known = json_integer_value(json_object_get(root, "version")) == STATE_VERSION;
-    if (root && is_known)
-        return root;
-    if (tell && access(path, F_OK) == 0)
-        log_warning("%s: %s; what an earlier weir left running is not adopted", path,
-                    root ? "written by another version of weir" : error.text);
-    json_decref(root);
-    return NULL;
+        return err_errno(reterr, -ENOMEM, STATE_FILE);
+    _cleanup_fclose_ FILE *in = fopen(path, "re");
+    if (!in)
+        return errno == ENOENT ? 0 : err_errno(reterr, -errno, "%s", path);
+    json_error_t error;
+    json_t *root = json_loadf(in, 0, &error);
+    if (!root || !json_is_object(root)) {
+        (void)err_set(reterr, -EINVAL, "%s is damaged: %s", path, root ? "no object" : error.text);
+        json_decref(root);
+        return 0;
+    }
+    if (json_integer_value(json_object_get(root, "version")) != STATE_VERSION) {
+        json_decref(root);
+        return err_set(reterr, -EPROTO,
+                       "%s was written by another version of weir: start that one, or remove the file", path);
+    }
+    *ret = root;
+    return 0;
 }
 
 char *state_base(const char *run_dir)
 {
-    _cleanup_(cleanup_json) json_t *root = state_load(run_dir, false);
+    _cleanup_(cleanup_json) json_t *root = NULL;
+    (void)state_load(run_dir, &root, NULL);
     const char *base = json_string_value(json_object_get(root, "base"));
     return base ? strdup(base) : NULL;
 }
 
-bool state_names_units(const char *run_dir)
+bool state_is_needed(const char *run_dir)
 {
-    _cleanup_(cleanup_json) json_t *root = state_load(run_dir, false);
-    return json_array_size(json_object_get(root, "units")) > 0;
+    _cleanup_(cleanup_json) json_t *root = NULL;
+    return state_load(run_dir, &root, NULL) < 0 || json_array_size(json_object_get(root, "units")) > 0;
 }
 
 /* Ends what is left in a cgroup that is ours and has lost its main process. */
@@ -208,10 +218,15 @@ static int adopt_one(struct supervisor *s, json_t *entry, struct err *reterr)
 
 int state_adopt(struct supervisor *s, struct err *reterr)
 {
-    _cleanup_(cleanup_json) json_t *root = state_load(s->config->run_dir, true);
+    _cleanup_(cleanup_json) json_t *root = NULL;
+    struct err damage = ERR_NULL;
     size_t i;
     json_t *entry;
-    int r = 0;
+    int r = state_load(s->config->run_dir, &root, &damage);
+    if (r < 0)
+        return err_set(reterr, r, "%s", damage.text);
+    if (!root && damage.text[0])
+        log_warning("%s; what an earlier weir left running is not adopted", damage.text);
     s->adopting = true;
     json_array_foreach(json_object_get(root, "units"), i, entry)
     {
@@ -220,5 +235,7 @@ int state_adopt(struct supervisor *s, struct err *reterr)
             break;
     }
     s->adopting = false;
-    return r < 0 ? r : 0;
+    if (r < 0)
+        return err_wrap(reterr, "taking over what %s/" STATE_FILE " names", s->config->run_dir);
+    return 0;
 }

@@ -491,7 +491,7 @@ void supervisor_record_policy(struct supervisor *s)
 /* Begun and not: what an earlier weir left must still be there for the next one. */
 static void leave_as_found(struct supervisor *s, const struct err *e)
 {
-    if (s->owns_run_dir && state_names_units(s->config->run_dir))
+    if (s->owns_run_dir && state_is_needed(s->config->run_dir))
         s->keep = true;
     if (s->started_us) {
         store_mark(s->store, now_us(), UNIT_NONE, e->text);

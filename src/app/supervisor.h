@@ -206,8 +206,8 @@ void state_save(struct supervisor *s);
 int state_adopt(struct supervisor *s, struct err *reterr);
 /* The subtree recorded by an earlier run; NULL = none. Owned by the caller. */
 char *state_base(const char *run_dir);
-/* Does it name units, adopted or not? */
-bool state_names_units(const char *run_dir);
+/* Does it, or may it, name units, adopted or not? */
+bool state_is_needed(const char *run_dir);
 
 /* --- wrap.c --- */
 /* Nothing where no unit is wrapped. */
