@@ -293,7 +293,16 @@ static char *report_text(const struct config_report *report, const char *path)
     return text;
 }
 
-static int apply_change(struct supervisor *s, struct config *fresh)
+static bool is_changed(const struct config_change *changes, size_t count, const char *unit)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(changes[i].unit, unit) == 0)
+            return true;
+    return false;
+}
+
+static int apply_change(struct supervisor *s, struct config *fresh, const struct config_change *changes,
+                        size_t count)
 {
     _cleanup_free_ struct unit_policy *resolved = calloc(fresh->unit_count, sizeof(*resolved));
     struct policy scratch;
@@ -310,7 +319,9 @@ static int apply_change(struct supervisor *s, struct config *fresh)
     supervisor_record_policy(s);
     for (uint16_t i = 0; i < s->unit_count; i++) {
         struct err e = ERR_NULL;
-        if (s->policy_units[i].enabled && apply_limits(s, &s->units[i], &e) < 0)
+        /* some 20 ms a unit (closing a pressure trigger waits for the kernel): only where there is a reason */
+        if (s->policy_units[i].enabled && is_changed(changes, count, s->unit_names[i]) &&
+            apply_limits(s, &s->units[i], &e) < 0)
             supervisor_mark(s, i, "limits not changed, until its next start: %s", e.text);
         launch_restart_probe(&s->units[i]);
         tell_engine(s, i); /* starts a new one when what it is `after` is ready */
@@ -348,9 +359,9 @@ int reload_config(struct supervisor *s, char **ret_text)
     r = config_compare(s->config, fresh, &changes, &count);
     if (r >= 0) {
         *ret_text = changes_text(changes, count, fresh);
-        config_changes_free(changes, count);
         supervisor_mark(s, UNIT_NONE, "config reloaded: %zu changes", count);
-        r = apply_change(s, fresh);
+        r = apply_change(s, fresh, changes, count);
+        config_changes_free(changes, count);
     }
     if (r < 0) {
         config_free(fresh);

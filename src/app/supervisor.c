@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -31,6 +32,8 @@
 #include "weir/base/log.h"
 #include "weir/engine/policy_text.h"
 
+#define FDS_PER_UNIT   34  /* measured on the hybrid layout */
+#define FDS_OWN        64  /* measured 19; and control and wrap connections */
 #define LOCK_TRIES_MAX 100 /* chosen: one is enough but for a supervisor that ends just now */
 
 static uint64_t clock_us(clockid_t clock)
@@ -344,8 +347,8 @@ static bool may_lock_all(void)
            (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY);
 }
 
-/* A unit takes some 40 fds: the soft limit (often 1024, for the sake of select(2)) is soon reached. Units get the one
- * weir was given (launch.c). */
+/* The soft limit (often 1024, for the sake of select(2)) is soon reached. Units get the one weir was given
+ * (launch.c). */
 static void raise_fd_limit(struct supervisor *s)
 {
     if (getrlimit(RLIMIT_NOFILE, &s->nofile) < 0)
@@ -353,6 +356,11 @@ static void raise_fd_limit(struct supervisor *s)
     struct rlimit raised = {.rlim_cur = s->nofile.rlim_max, .rlim_max = s->nofile.rlim_max};
     if (s->nofile.rlim_cur < s->nofile.rlim_max && setrlimit(RLIMIT_NOFILE, &raised) < 0)
         log_debug("limit of open files: %s, ignoring", strerror(errno));
+    uint64_t wanted = (uint64_t)s->config->unit_count * FDS_PER_UNIT + FDS_OWN;
+    if (s->nofile.rlim_max != RLIM_INFINITY && wanted > s->nofile.rlim_max)
+        log_warning("%" PRIu32 " units need about %" PRIu64 " open files, the limit is %" PRIu64
+                    "; raise it (LimitNOFILE=, ulimit -Hn)",
+                    s->config->unit_count, wanted, (uint64_t)s->nofile.rlim_max);
 }
 
 static void protect_self(struct supervisor *s)
