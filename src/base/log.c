@@ -40,14 +40,16 @@ static int write_prefix(enum log_level level, char *buf, size_t size)
     struct stat st;
     if (fstat(STDERR_FILENO, &st) == 0 && is_journal_stream(&st))
         return snprintf(buf, size, "<%d>", (int)level);
-    if (isatty(STDERR_FILENO))
-        return snprintf(buf, size, "%s%s%s", colours[level], words[level], *colours[level] ? "\033[0m" : "");
     struct timespec now;
     struct tm tm;
     clock_gettime(CLOCK_REALTIME, &now);
     localtime_r(&now.tv_sec, &tm);
-    return snprintf(buf, size, "%02d:%02d:%02d.%03ld %s", tm.tm_hour, tm.tm_min, tm.tm_sec,
-                    now.tv_nsec / 1000000, words[level]);
+    const char *term = getenv("TERM");
+    bool coloured =
+        *colours[level] && isatty(STDERR_FILENO) && !getenv("NO_COLOR") && term && strcmp(term, "dumb");
+    return snprintf(buf, size, "%02d:%02d:%02d.%03ld %s%s%s", tm.tm_hour, tm.tm_min, tm.tm_sec,
+                    now.tv_nsec / 1000000, coloured ? colours[level] : "", words[level],
+                    coloured ? "\033[0m" : "");
 }
 
 void log_message(enum log_level level, const char *fmt, ...)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * weir's own log lines, to standard error. Only the app layer logs above debug; everything below passes
- * errors up. Under systemd (JOURNAL_STREAM set) lines carry the <N> priority prefix, on a terminal a
- * colour, elsewhere a time stamp. Thread-safe (one write(2) per line).
+ * errors up. Under systemd (JOURNAL_STREAM set) lines carry the <N> priority prefix, elsewhere a time
+ * stamp, on a terminal with colour. Thread-safe (one write(2) per line).
  */
 #ifndef WEIR_BASE_LOG_H
 #define WEIR_BASE_LOG_H
