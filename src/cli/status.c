@@ -45,7 +45,7 @@ static void share_cell(int64_t permyriad, char buf[static CELL_MAX])
         (void)snprintf(buf, CELL_MAX, "%" PRId64 ".%" PRId64 "%%", permyriad / 100, permyriad % 100 / 10);
 }
 
-static void print_unit(json_t *unit)
+static void print_unit(json_t *unit, int width)
 {
     json_t *reading = json_object_get(unit, "reading");
     json_t *pressure = json_object_get(json_object_get(unit, "pressure"), "memory");
@@ -66,18 +66,31 @@ static void print_unit(json_t *unit)
     (void)snprintf(state, sizeof(state), "%s%s", string(unit, "state"),
                    json_is_true(json_object_get(unit, "frozen")) ? ", frozen" : "");
     int64_t state_us = number(unit, "state_since_us");
-    printf("%-16s %-16s %-12s %7s %8s %8s %6s %8s %6s %6s %5s  %" PRId64 "/%" PRId64 "/%" PRId64 "  %s%s\n",
-           string(unit, "name"), state, seconds_cell(state_us, since), pid, size_cell(memory, current),
+    printf("%-*s %-16s %-12s %7s %8s %8s %6s %8s %6s %6s %5s  %" PRId64 "/%" PRId64 "/%" PRId64 "  %s%s\n",
+           width, string(unit, "name"), state, seconds_cell(state_us, since), pid, size_cell(memory, current),
            size_cell(max, limit), used, size_cell(number(reading, "memory.peak"), peak), some, full, pids,
            number(restarts, "recycle"), number(restarts, "failure"), number(restarts, "operator"),
            string(unit, "ladder"),
            json_is_true(json_object_get(unit, "recycling_off")) ? " (recycling is off)" : "");
     if (json_object_get(unit, "status_text"))
-        printf("%-16s %s\n", "", string(unit, "status_text"));
+        printf("%-*s %s\n", width, "", string(unit, "status_text"));
+}
+
+static int name_width(json_t *units)
+{
+    size_t i, width = 16;
+    json_t *unit;
+    json_array_foreach(units, i, unit)
+    {
+        size_t length = strlen(string(unit, "name"));
+        width = length > width ? length : width;
+    }
+    return (int)width;
 }
 
 static void print_table(json_t *root)
 {
+    int width = name_width(json_object_get(root, "units"));
     char up[FORMAT_DURATION_MAX];
     json_t *history = json_object_get(root, "history");
     printf("%s: pid %" PRId64 ", run %" PRId64 ", up %s, %s cgroup layout, kernel %s\n",
@@ -85,11 +98,11 @@ static void print_table(json_t *root)
            seconds_cell(number(root, "uptime_us"), up), string(root, "layout"), string(root, "kernel"));
     if (json_object_get(history, "problem"))
         printf("history is not being written: %s\n", string(history, "problem"));
-    printf("%-16s %-16s %-12s %7s %8s %8s %6s %8s %6s %6s %5s  %s  %s\n", "UNIT", "STATE", "SINCE", "PID",
-           "MEMORY", "LIMIT", "USED", "PEAK", "SOME", "FULL", "PIDS", "RESTARTS*", "LADDER");
+    printf("%-*s %-16s %-12s %7s %8s %8s %6s %8s %6s %6s %5s  %s  %s\n", width, "UNIT", "STATE", "SINCE",
+           "PID", "MEMORY", "LIMIT", "USED", "PEAK", "SOME", "FULL", "PIDS", "RESTARTS*", "LADDER");
     size_t i;
     json_t *unit;
-    json_array_foreach(json_object_get(root, "units"), i, unit) print_unit(unit);
+    json_array_foreach(json_object_get(root, "units"), i, unit) print_unit(unit, width);
     puts("* planned recycles/after failures/by operator");
 }
 
