@@ -95,6 +95,7 @@ static void adopt(struct turn *t, struct engine_unit *u)
     arm_ready(t, u);
     if (event->spawned.ready || !unit_policy(t, u)->has_ready)
         unit_ready(t, u);
+    u->frozen = event->spawned.frozen;
 }
 
 void unit_spawned(struct turn *t, struct engine_unit *u)
@@ -130,6 +131,10 @@ void unit_ready(struct turn *t, struct engine_unit *u)
 
 void unit_ready_timeout(struct turn *t, struct engine_unit *u)
 {
+    if (u->frozen) { /* it cannot get ready: its time begins anew */
+        arm_ready(t, u);
+        return;
+    }
     struct stop_order order = {
         .kind = DECISION_STOP,
         .then = THEN_FAILURE,

@@ -105,6 +105,7 @@ static const struct event_key keys[] = {
     {EVENT_SPAWNED,
      {"how", CODEC_NAME, CODEC_ALWAYS | CODEC_REQUIRED, AT(spawned.how), how_names, EVENT_HOW_COUNT}},
     {EVENT_SPAWNED, {"ready", CODEC_BOOL, 0, AT(spawned.ready), NULL, 0}},
+    {EVENT_SPAWNED, {"frozen", CODEC_BOOL, 0, AT(spawned.frozen), NULL, 0}},
     {EVENT_SPAWN_FAILED, {"error", CODEC_I32, CODEC_ALWAYS | CODEC_REQUIRED, AT(error), NULL, 0}},
     {EVENT_EXITED, {"status", CODEC_KNOWN, CODEC_ONE_OF, AT(exit.status_known), NULL, 0}},
     {EVENT_EXITED, {"code", CODEC_I32, CODEC_ONE_OF, AT(exit.code), NULL, 0}},

@@ -77,6 +77,8 @@ static void say_spawned(struct text_out *o, const struct event *e, const char *c
              (unsigned)e->spawned.how < EVENT_HOW_COUNT ? how[e->spawned.how] : "?", e->spawned.pid);
     if (e->spawned.ready)
         text_put(o, ", ready before");
+    if (e->spawned.frozen)
+        text_put(o, ", still frozen by an operator");
 }
 
 static void say_spawn_failed(struct text_out *o, const struct event *e, const char *const *names)

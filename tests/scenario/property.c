@@ -352,6 +352,7 @@ static void fill(struct world *w, struct event *event)
         event->spawned.pid = (int32_t)(1 + below(w, 30000));
         event->spawned.how = below(w, 30) ? EVENT_HOW_SPAWNED : EVENT_HOW_ADOPTED;
         event->spawned.ready = below(w, 2);
+        event->spawned.frozen = event->spawned.how == EVENT_HOW_ADOPTED && below(w, 2);
         break;
     case EVENT_EXITED:
         event->exit.status_known = below(w, 5);

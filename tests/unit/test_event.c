@@ -53,6 +53,7 @@ static void fill_spawned(struct event *e, uint64_t *rng)
     e->spawned.pid = (int32_t)rng_edgy(rng);
     e->spawned.how = (enum event_how)rng_below(rng, EVENT_HOW_COUNT);
     e->spawned.ready = rng_below(rng, 2);
+    e->spawned.frozen = rng_below(rng, 2);
 }
 
 static void fill_exit(struct event *e, uint64_t *rng)
@@ -127,6 +128,7 @@ static void check_payload(const struct event *a, const struct event *b)
     case EVENT_SPAWNED:
         assert_true(a->spawned.pid == b->spawned.pid && a->spawned.how == b->spawned.how);
         assert_true(a->spawned.ready == b->spawned.ready);
+        assert_true(a->spawned.frozen == b->spawned.frozen);
         break;
     case EVENT_EXITED:
         assert_true(x->status_known == y->status_known && x->code == y->code && x->signal == y->signal);
@@ -220,6 +222,7 @@ static void canonical_lines_stay_as_they_are(void **state)
         "21000000 arrived worker pid=7 ticket=1",
         "21000000 spawned worker gen=1 pid=7 how=wrapped",
         "21000000 spawned server gen=1 pid=8 how=adopted ready=1",
+        "21000000 spawned server gen=1 pid=8 how=adopted ready=1 frozen=1",
         "21000000 spawn-failed worker gen=1 error=2",
         "21000000 ready worker gen=1",
         "21050000 exited worker gen=1 status=unknown oom_kills=1 pids_refused=0",
@@ -348,6 +351,8 @@ static void sentences_read_well(void **state)
         {"1s spawned worker pid=7 how=spawned", "worker started, pid 7"},
         {"1s spawned worker pid=7 how=wrapped", "worker was started by its server, pid 7"},
         {"1s spawned worker pid=7 how=adopted ready=1", "worker was found running, pid 7, ready before"},
+        {"1s spawned worker pid=7 how=adopted ready=1 frozen=1",
+         "worker was found running, pid 7, ready before, still frozen by an operator"},
         {"1s spawn-failed worker error=2", "worker could not be started: No such file or directory"},
         {"1s ready worker", "worker is ready"},
         {"1s exited worker code=3 oom_kills=1", "worker exited with code 3; kernel OOM kills 1"},

@@ -48,6 +48,7 @@ static void random_payload(uint64_t *rng, struct event *e)
         e->spawned.pid = (int32_t)rng_below(rng, INT32_MAX);
         e->spawned.how = (enum event_how)rng_below(rng, EVENT_HOW_COUNT);
         e->spawned.ready = e->spawned.how == EVENT_HOW_ADOPTED && rng_below(rng, 2);
+        e->spawned.frozen = e->spawned.how == EVENT_HOW_ADOPTED && rng_below(rng, 2);
         break;
     case EVENT_EXITED:
         e->exit.status_known = rng_below(rng, 2);

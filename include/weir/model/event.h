@@ -80,7 +80,8 @@ struct event {
         struct {
             int32_t pid;
             enum event_how how;
-            bool ready; /* adopted only: it was ready before */
+            bool ready;  /* adopted only: it was ready before */
+            bool frozen; /* adopted only: an operator froze it, and it still is */
         } spawned;
         struct event_exit exit;
         struct {
