@@ -3,7 +3,12 @@
  * Size-rotated output file; see the header.
  *
  * The size is asked of the kernel before each write, not remembered: an operator may empty the file, and one
- * who deletes it gets a new file with the next write. The file is opened O_APPEND, so emptying is safe.
+ * who deletes it gets a new file with the next write. Not O_APPEND, which splice(2) refuses: all is written at
+ * the size just asked for.
+ *
+ * splice(2) from a pipe writes and consumes under the pipe's lock (fs/splice.c, iter_file_splice_write): of a
+ * write that ends early, for a full disk or a fatal signal, exactly what was written has left the pipe.
+ *
  * Rotation renames from the oldest to the newest; when it is cut off in the middle a number is missing,
  * nothing else. A rotation that cannot be done is a failure to write: the size bound holds before all.
  * Nothing is synced: a log line is not worth a disk's flush.
@@ -19,6 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "peek.h"
 #include "weir/base/cleanup.h"
 #include "weir/base/fdio.h"
 #include "weir/base/units.h"
@@ -30,9 +36,15 @@ static int system_open(int dirfd, const char *name, int flags, mode_t mode)
     return openat(dirfd, name, flags, mode);
 }
 
+static ssize_t system_splice(int pipe, int fd, size_t size, off_t at)
+{
+    return splice(pipe, NULL, fd, &at, size, SPLICE_F_NONBLOCK);
+}
+
 static const struct logfile_ops system_ops = {
     .open = system_open,
-    .write = write,
+    .write = pwrite,
+    .splice = system_splice,
     .rename = renameat,
     .unlink = unlinkat,
 };
@@ -41,6 +53,7 @@ static const struct logfile_ops system_ops = {
 struct cursor {
     const char *data;
     size_t size;
+    int pipe; /* data is a copy of what is in there; -1 = data is all there is */
 };
 
 static void close_fd(int *fd)
@@ -78,7 +91,7 @@ static bool ends_mid_line(const struct logfile *f)
 static int open_file(struct logfile *f, int more_flags)
 {
     /* O_NONBLOCK: a FIFO in the file's place must not stop the loop */
-    int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | more_flags;
+    int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | more_flags;
     _cleanup_close_ int fd = f->ops->open(f->dirfd, f->name, flags, 0640);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0) {
@@ -175,10 +188,32 @@ static size_t part_length(const struct logfile *f, const struct cursor *c)
     return (size_t)room;
 }
 
+/* No failure of the disk: this file system cannot splice, or a filter forbids it, or another reader took the bytes (they
+ * are written from the copy then). */
+static bool is_splice_refused(int e)
+{
+    return e == EINVAL || e == EOPNOTSUPP || e == ENOSYS || e == EPERM || e == EAGAIN;
+}
+
+/* Writes some of the first `size` bytes, which then have left the pipe. */
+static ssize_t put(struct logfile *f, const struct cursor *c, size_t size)
+{
+    ssize_t n;
+    if (c->pipe >= 0) {
+        n = f->ops->splice(c->pipe, f->fd, size, (off_t)f->size);
+        if (n > 0 || (n < 0 && !is_splice_refused(errno)))
+            return n;
+    }
+    n = f->ops->write(f->fd, c->data, size, (off_t)f->size);
+    if (n > 0 && c->pipe >= 0)
+        (void)peek_discard(c->pipe, (size_t)n);
+    return n;
+}
+
 static int write_part(struct logfile *f, struct cursor *c, size_t size)
 {
     while (size > 0) {
-        ssize_t n = f->ops->write(f->fd, c->data, size);
+        ssize_t n = put(f, c, size);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
@@ -211,7 +246,7 @@ static int write_gap_mark(struct logfile *f)
     char mark[128];
     int n = snprintf(mark, sizeof(mark), "%sweir: %" PRIu64 " bytes of output could not be written here\n",
                      f->mid_line ? "\n" : "", f->gap_bytes);
-    struct cursor c = {mark, (size_t)n};
+    struct cursor c = {mark, (size_t)n, -1};
     int r = write_parts(f, &c);
     if (r == 0)
         f->gap_bytes = 0;
@@ -236,16 +271,24 @@ static int note_failure(struct logfile *f, int r, uint64_t now_us, struct err *r
     return err_errno(reterr, r, "writing %s", f->path);
 }
 
-int logfile_write(struct logfile *f, const char *data, size_t size, uint64_t now_us, struct err *reterr)
+int logfile_move(struct logfile *f, int pipe, const char *data, size_t size, uint64_t now_us,
+                 struct err *reterr)
 {
-    struct cursor c = {data, size};
+    struct cursor c = {data, size, pipe};
     bool is_tried = !f->failing || now_us >= f->retry_us;
     int r = is_tried ? write_all(f, &c) : f->failing;
+    if (c.pipe >= 0)
+        (void)peek_discard(c.pipe, c.size);
     f->unwritten_bytes += c.size;
     f->gap_bytes += c.size;
     if (r == 0)
         f->failing = 0;
     return r < 0 && is_tried ? note_failure(f, r, now_us, reterr) : r;
+}
+
+int logfile_write(struct logfile *f, const char *data, size_t size, uint64_t now_us, struct err *reterr)
+{
+    return logfile_move(f, -1, data, size, now_us, reterr);
 }
 
 int logfile_init(struct logfile *f, const char *path, uint64_t max_bytes, uint32_t files, uint64_t now_us,

@@ -5,13 +5,19 @@
  * The FIFO is held O_RDWR: with no writer a read-only end would report hang-up for ever. One bounded read a
  * loop turn, with less urgency than the rest of the loop, so that a flood slows nothing but itself.
  *
- * A line is judged once, when its first bytes are to be written, and a long line piece by piece. Kept bytes
- * reach the file at the end of the turn in which they were read, those of an unfinished line too: a weir that
- * is killed between two turns has lost nothing it had read. Once a line is dropped, all are until the second
- * is over: one gap in the file rather than a sieve.
+ * Exactly once, whenever weir is killed: a turn looks at the pipe's first bytes and leaves them there (peek.h),
+ * finds lines and fates in the copy, and then moves each run of kept bytes from the pipe into the file by a
+ * call that SIGKILL does not split (logfile_move), and reads dropped ones away. What of it was not done the
+ * next weir finds in the pipe; lines it gets so are told to on_line, journal and echo once more. The price: the
+ * unit waits, if it prints in that moment, for the write of at most READ_MAX_BYTES to the page cache.
+ *
+ * A line is judged once, when its first bytes are to be written, and a long line piece by piece. At the end of a
+ * turn all it looked at has left the pipe, an unfinished line too. Once a line is dropped, all are until the
+ * second is over: one gap in the file rather than a sieve.
  *
  * Invariants: bytes + dropped_bytes is what was read, less an undecided line; `written` of the line's bytes
- * are with the file already. No allocation after output_open. What must not go in here: what lines mean.
+ * are with the file already, or in the run; the pipe's first byte is chunk[done]. No allocation after
+ * output_open. What must not go in here: what lines mean.
  */
 #include "weir/app/output.h"
 
@@ -27,6 +33,7 @@
 
 #include "linesink.h"
 #include "logfile.h"
+#include "peek.h"
 #include "weir/base/cleanup.h"
 #include "weir/base/units.h"
 #include "weir/model/decision.h"
@@ -68,48 +75,64 @@ struct output {
     uint64_t told_lines, told_bytes;  /* dropped, and already told */
 
     struct logfile log;
-    char batch[READ_MAX_BYTES]; /* for the file */
-    size_t batch_length;
-    bool batch_mid_line;
     struct linesink echo, journal;
     uint64_t journal_retry_us, skipped_before; /* lines skipped by journal streams that are closed */
 
     struct tail_line tail[OUTPUT_TAIL_LINES];
     unsigned tail_next, tail_count;
     struct output_stats stats;
-    char chunk[READ_MAX_BYTES];
+
+    struct peek peek;
+    char chunk[READ_MAX_BYTES]; /* a copy of what is in chunk_pipe, less the first `done` bytes */
+    int chunk_pipe;             /* fd, or -1: the chunk is all there is of these bytes */
+    size_t done, run; /* of the chunk: gone to where they belong; after these: judged, of one fate */
+    enum fate run_fate;
 };
 
 /* --- the file --- */
 
-static void flush_batch(struct output *o)
+/* pipe: where these bytes still are (see logfile_move), or -1. */
+static void put_file(struct output *o, int pipe, const char *data, size_t size)
 {
-    if (o->batch_length == 0)
-        return;
     struct err failure = ERR_NULL;
     bool was_failing = o->log.failing != 0;
-    (void)logfile_write(&o->log, o->batch, o->batch_length, o->now_us, &failure);
-    o->batch_length = 0;
+    (void)logfile_move(&o->log, pipe, data, size, o->now_us, &failure);
     if (was_failing != (o->log.failing != 0) && o->options.on_log_state)
         o->options.on_log_state(o->options.user, was_failing ? NULL : &failure);
 }
 
-/* size: at most one line and its newline, which always fit an empty batch. */
-static void put_file(struct output *o, const char *data, size_t size)
+/* The bytes of one fate leave the pipe: into the file, or for good. */
+static void flush_run(struct output *o)
 {
+    const char *data = o->chunk + o->done;
+    size_t size = o->run;
     if (size == 0)
         return;
-    if (size > sizeof(o->batch) - o->batch_length)
-        flush_batch(o);
-    memcpy(o->batch + o->batch_length, data, size);
-    o->batch_length += size;
-    o->batch_mid_line = data[size - 1] != '\n';
+    o->done += size;
+    o->run = 0;
+    if (o->run_fate == FATE_KEPT)
+        put_file(o, o->chunk_pipe, data, size);
+    else if (o->chunk_pipe >= 0)
+        (void)peek_discard(o->chunk_pipe, size);
 }
 
+/* Nothing while the file cannot be written: its first words after that begin a line. */
 static void put_file_newline(struct output *o)
 {
-    if (o->batch_mid_line)
-        put_file(o, "\n", 1);
+    flush_run(o);
+    if (o->log.mid_line && !o->log.failing)
+        put_file(o, -1, "\n", 1);
+}
+
+/* The next bytes of the chunk are judged. */
+static void extend_run(struct output *o, enum fate fate, size_t size)
+{
+    if (o->run > 0 && o->run_fate != fate)
+        flush_run(o);
+    if (o->run == 0 && fate == FATE_DROPPED)
+        put_file_newline(o);
+    o->run_fate = fate;
+    o->run += size;
 }
 
 /* --- the rate limit --- */
@@ -126,7 +149,7 @@ static void tell_dropped(struct output *o)
                      "weir: %" PRIu64 " lines (%" PRIu64 " bytes) above log_rate were dropped here\n", lines,
                      bytes);
     put_file_newline(o);
-    put_file(o, mark, (size_t)n);
+    put_file(o, -1, mark, (size_t)n);
     if (o->options.on_dropped)
         o->options.on_dropped(o->options.user, lines, bytes);
 }
@@ -162,7 +185,8 @@ static enum fate judge(struct output *o, size_t size)
 
 /* --- lines --- */
 
-/* Brings the line's bytes up to `end` (and a newline) to the file, or counts them as dropped. */
+/* Decides about the line's bytes up to `end` (and a newline), and counts them. All that are undecided were read in this
+ * turn: they are the chunk's next. */
 static void settle(struct output *o, size_t end, bool has_newline)
 {
     size_t size = end > o->written ? end - o->written : 0;
@@ -175,12 +199,10 @@ static void settle(struct output *o, size_t end, bool has_newline)
     if (o->fate == FATE_DROPPED) {
         o->stats.dropped_bytes += total;
         o->is_damaged = true;
-        put_file_newline(o);
     } else {
         o->stats.bytes += total;
-        put_file(o, o->line + o->written, size);
-        put_file(o, "\n", has_newline);
     }
+    extend_run(o, o->fate, total);
     o->written += size;
 }
 
@@ -288,27 +310,38 @@ static void end_turn(struct output *o)
 {
     if (o->length > 0 || o->is_begun)
         settle(o, o->length, false);
-    flush_batch(o);
+    flush_run(o);
     if (o->journal.fd >= 0)
         linesink_flush(&o->journal);
     if (o->echo.fd >= 0)
         linesink_flush(&o->echo);
 }
 
-/* Returns how many bytes were read; 0 = the pipe is empty. */
+/* Fills the chunk with the pipe's first bytes, which stay there if that is possible at all. */
+static size_t look(struct output *o)
+{
+    ssize_t n = peek_copy(&o->peek, o->fd, o->chunk, sizeof(o->chunk));
+    o->chunk_pipe = n < 0 ? -1 : o->fd;
+    if (n < 0) {
+        do
+            n = read(o->fd, o->chunk, sizeof(o->chunk));
+        while (n < 0 && errno == EINTR);
+    }
+    return n > 0 ? (size_t)n : 0;
+}
+
+/* Returns how many bytes were taken; 0 = the pipe is empty. */
 static size_t read_once(struct output *o)
 {
-    ssize_t n;
-    do
-        n = read(o->fd, o->chunk, sizeof(o->chunk));
-    while (n < 0 && errno == EINTR);
-    if (n <= 0)
+    size_t n = look(o);
+    if (n == 0)
         return 0;
+    o->done = o->run = 0;
     o->is_reading = true;
-    take(o, o->chunk, (size_t)n);
+    take(o, o->chunk, n);
     end_turn(o);
     o->is_reading = false;
-    return (size_t)n;
+    return n;
 }
 
 static int on_readable(sd_event_source *source, int fd, uint32_t events, void *user)
@@ -360,7 +393,8 @@ static int open_fifo(struct output *o, const char *path, struct err *reterr)
     (void)fcntl(o->fd, F_SETPIPE_SZ, PIPE_WANTED_BYTES); /* without the right to it the default size does */
     int size = fcntl(o->fd, F_GETPIPE_SZ);
     o->pipe_bytes = size > 0 ? (size_t)size : READ_MAX_BYTES;
-    return 0;
+    int r = peek_init(&o->peek);
+    return r < 0 ? err_errno(reterr, r, "making a pipe to look into %s", path) : 0;
 }
 
 static int attach(struct output *o, struct err *reterr)
@@ -385,7 +419,6 @@ static int open_log(struct output *o, const struct output_options *options, stru
         return err_set(reterr, r, "%s", failure.text);
     if (r < 0 && options->on_log_state)
         options->on_log_state(options->user, &failure);
-    o->batch_mid_line = o->log.mid_line;
     return 0;
 }
 
@@ -401,7 +434,8 @@ static struct output *output_new(const struct output_options *options)
     struct output *o = calloc(1, sizeof(*o));
     if (!o)
         return NULL;
-    o->fd = o->echo.fd = o->journal.fd = -1;
+    o->fd = o->echo.fd = o->journal.fd = o->chunk_pipe = -1;
+    o->peek = PEEK_NULL;
     o->log = LOGFILE_NULL;
     o->options = *options;
     o->options.unit = o->options.fifo_path = o->options.log_path = NULL;
@@ -520,6 +554,7 @@ struct output *output_close(struct output *o, bool unlink_fifo)
     sd_event_source_disable_unref(o->timer);
     linesink_deinit(&o->journal);
     linesink_deinit(&o->echo);
+    peek_deinit(&o->peek);
     cleanup_close(&o->fd);
     if (unlink_fifo)
         (void)unlink(o->fifo_path);

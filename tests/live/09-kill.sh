@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# kill -9 of weir: units go on, so does their output; the next weir adopts them, with every line. Ten times in a row at
-# random moments; also while units are being started; and `stop --keep`.
+# kill -9 of weir: units go on, so does their output; the next weir adopts them, with every line. Thirty times in a
+# row at random moments; also while units are being started; and `stop --keep`.
 # shellcheck source=tests/live/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -10,7 +10,7 @@ port=$(free_port)
 plain_worker
 config <<END
 [unit lines]
-exec = misbehave flood --rate 200 --length 30 --for 900
+exec = misbehave flood --rate 2000 --length 30 --for 900
 log_rate = max
 $(server_unit "$port" --doc-interval 50)
 [unit worker]
@@ -37,15 +37,15 @@ soon 20 "the next weir adopts them, all ready" all_ready
 is "$(pids)" "$before" "the same processes"
 is "$(generations)" "$generation" "the same generations"
 
-for _ in {1..10}; do
-    wait_ms=$((RANDOM % $(slow 500 4000)))
+for i in {1..30}; do
+    wait_ms=$((RANDOM % (i % 3 ? $(slow 120 1500) : $(slow 500 4000)))) # mostly: soon after it is up
     sleep "$((wait_ms / 1000)).$(printf %03d $((wait_ms % 1000)))"
     weir_kill
     "$WEIR" run "$C" >>"$LOG" 2>&1 & # without waiting until it is up: the next kill may meet it while it adopts
     WPID=$!
 done
 wait_for 15 weir_up
-soon 20 "after ten kills at random moments all are ready" all_ready
+soon 20 "after thirty kills at random moments all are ready" all_ready
 is "$(pids)" "$before" "the same processes"
 is "$(generations)" "$generation" "the same generations"
 check "the worker answers" search_answers "$port"
@@ -64,11 +64,11 @@ weir_stop 0
 nothing_left
 
 # every line, once, in order
-cat "$T"/state/log/lines.log.* "$T/state/log/lines.log" 2>/dev/null | grep -E '^line ' >"$T/lines"
+printf '%s\n' "$T"/state/log/lines.log* | sort -rV | xargs -r -d '\n' cat | grep -E '^line ' >"$T/lines"
 last=$(tail -n 1 "$T/lines" | awk '{ print $2 }')
 bad=$(awk '$2 != NR - 1 { print NR - 1 ": " $0; exit }' "$T/lines")
 is "${bad:-none}" none "every line of the output is in the log, once, in order (to line $last)"
-within "${last:-0}" 500 1000000 "through all of it"
+within "${last:-0}" 5000 1000000 "through all of it"
 for pid in "$lines" "$server" "$worker"; do soon 5 "pid $pid is gone" not_alive "$pid"; done
 
 # killed while it starts its units: one process a unit, whatever happened

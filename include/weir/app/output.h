@@ -4,8 +4,10 @@
  * files and, where there is one, the journal.
  *
  * The unit's stdout and stderr are the FIFO opened O_RDWR, so that a dead weir means neither SIGPIPE nor a
- * lost line: the pipe (1 MiB where allowed) holds what the next weir reads. A flood above the rate is read,
- * dropped and counted, so the unit never waits for the disk. A full disk is told once and never stops reading.
+ * lost line: the pipe (1 MiB where allowed) holds what the next weir reads. A byte leaves the pipe by the call
+ * that writes it to the log file: however weir is killed, the file gets it exactly once (twice in the worst case
+ * on a file system without splice(2)). A flood above the rate is dropped and counted, so the unit never waits for
+ * more than a turn's write (32 KiB) to the page cache. A full disk is told once and never stops reading.
  */
 #ifndef WEIR_APP_OUTPUT_H
 #define WEIR_APP_OUTPUT_H
@@ -34,7 +36,8 @@ struct output_options {
     uint64_t rate_bytes; /* per second; UINT64_MAX = no limit */
     bool echo;           /* also print to weir's stderr as "UNIT| line" (foreground run) */
     /* Each whole line, without its newline, as it is read (before the rate limit); any bytes, NUL too. Borrowed for
-     * the call. Must not close the output. May be NULL. */
+     * the call. Must not close the output. A line that a killed weir had seen and not yet written comes again after
+     * the adoption, possibly its end only. May be NULL. */
     void (*on_line)(void *user, const char *line, size_t length);
     /* A second's flood is over or goes on: so many lines/bytes were dropped since the last call (at most one call a
      * second, and one at output_close). The log file has a line that says so too. May be NULL. */
