@@ -86,10 +86,13 @@ const struct cli_command cli_commands[] = {
      "unit with its cause from evidence; runs lists the supervisor's lives.",
      "weir history\nweir history samples -u worker --since -10m\nweir history restarts --json\n",
      cmd_history},
-    {"explain", "ID|RUN:ID|last", 1, 1, OPTION_TARGET | OPTION_JSON,
-     "one intervention: rule, evidence before, what was done, what came of it",
-     "ID is the number that weir history and the log print after #.",
-     "weir explain last\nweir explain 3:17\n", cmd_explain},
+    {"explain", "ID|RUN:ID|last [ACTION]", 1, 2, OPTION_TARGET | OPTION_JSON,
+     "one intervention: rule, evidence before, what was done, its effect",
+     "ID is the number that weir history and the log print after #. last is the newest intervention, last "
+     "ACTION the newest of that kind: restart, throttle, notify, fail, ... A restart is judged by the first "
+     "reading of the next process once it is ready, a throttle by the same process's last reading before it "
+     "was undone.",
+     "weir explain last\nweir explain last restart\nweir explain 3:17\n", cmd_explain},
     {"log", "", 0, 0, RECORD | OPTION_FOLLOW, "samples, events and decisions in one time line",
      "Oldest first.", "weir log -f\nweir log --since -1m\n", cmd_log},
     {"replay", "[RUN]", 0, 1, OPTION_TARGET | OPTION_ALL | OPTION_JSON,

@@ -32,12 +32,12 @@ static void set_stretch(json_t *o, const struct explain_window *w)
     uint64_t share;
     if (!explain_growth(w, &growth))
         return;
-    json_object_set_new(o, "from_seq", cli_json_u64(w->from->event.seq));
-    json_object_set_new(o, "to_seq", cli_json_u64(w->to->event.seq));
-    json_object_set_new(o, "over_us", cli_json_u64(w->to->t_us - w->from->t_us));
+    json_object_set_new(o, "from_seq", cli_json_u64(w->first->event.seq));
+    json_object_set_new(o, "to_seq", cli_json_u64(w->last->event.seq));
+    json_object_set_new(o, "over_us", cli_json_u64(w->last->t_us - w->first->t_us));
     json_object_set_new(o, "memory.growth", json_integer(growth));
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-        if (history_share(&w->from->event.sample, &w->to->event.sample, fields[i], &share))
+        if (history_share(&w->first->event.sample, &w->last->event.sample, fields[i], &share))
             json_object_set_new(o, sample_field_info(fields[i])->name, json_real((double)share / 100));
 }
 
@@ -49,20 +49,49 @@ static json_t *window_json(const struct explain_window *w, const struct explain 
     json_object_set_new(memory, "last", figure(w->last));
     json_object_set_new(memory, "lowest", figure(w->lowest));
     json_object_set_new(memory, "highest", figure(w->highest));
-    return json_pack("{s:o, s:o, s:o}", "memory.current", memory, "stretch", stretch, "samples",
-                     rows_json(&w->samples, x));
+    return json_pack("{s:o, s:o, s:o, s:o}", "generation", cli_json_u64(w->generation), "memory.current",
+                     memory, "stretch", stretch, "samples", rows_json(&w->samples, x));
+}
+
+static json_t *row_json(const struct explain *x, const struct store_row *row)
+{
+    bool is_event = row->type == STORE_ROW_EVENT;
+    json_t *o = json_pack("{s:o, s:o}", is_event ? "seq" : "decision",
+                          cli_json_u64(is_event ? row->event.seq : row->decision.id), "after_us",
+                          cli_json_u64(row->t_us - x->row.t_us));
+    if (is_event && row->event.kind == EVENT_SAMPLE)
+        json_object_set_new(o, "value", cli_json_u64(explain_memory(row)));
+    return o;
+}
+
+/* The rows that the verdict was made of; after_us counts from the decision. */
+static json_t *conclusion_json(const struct explain *x)
+{
+    const struct explain_judged *j = &x->judged;
+    const struct {
+        const char *key;
+        bool is_there;
+        const struct store_row *row;
+    } rows[] = {{"reading", j->has_reading, &j->reading},
+                {"ready", j->has_ready, &j->ready},
+                {"back", j->has_back, &j->back},
+                {"ended_by", j->has_end, &j->end_row}};
+    char text[EXPLAIN_SENTENCE_MAX];
+    json_t *o = json_pack("{s:s, s:s, s:o}", "verdict", explain_verdict_name(x->verdict), "text",
+                          explain_sentence(x, text, sizeof(text)), "before", figure(x->before.last));
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].is_there)
+            json_object_set_new(o, rows[i].key, row_json(x, rows[i].row));
+    return o;
 }
 
 void explain_print_json(const struct explain *x, FILE *out)
 {
-    char text[DECISION_TEXT_MAX];
     struct store_row row = x->row;
     row.unit = x->unit;
-    json_t *conclusion = json_pack("{s:s, s:s}", "verdict", explain_verdict_name(x->verdict), "text",
-                                   explain_sentence(x, text, sizeof(text)));
     json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:o}", "decision", cli_json_row(&row), "before",
                           window_json(&x->before, x), "steps", rows_json(&x->steps, x), "after",
-                          window_json(&x->after, x), "conclusion", conclusion);
+                          window_json(&x->after, x), "conclusion", conclusion_json(x));
     json_dumpf(o, out, JSON_INDENT(2) | JSON_REAL_PRECISION(8));
     (void)fputc('\n', out);
     json_decref(o);

@@ -117,20 +117,21 @@ static void print_growth(const struct explain_window *w, FILE *out)
         return;
     fprintf(out, "  growth     %s%s/s: %s (seq %" PRIu64 ") to %s (seq %" PRIu64 ") in %s\n",
             growth < 0 ? "-" : "", format_size((uint64_t)(growth < 0 ? -growth : growth), rate),
-            memory_text(w->from, a), w->from->event.seq, memory_text(w->to, b), w->to->event.seq,
-            format_duration(w->to->t_us - w->from->t_us, over));
+            memory_text(w->first, a), w->first->event.seq, memory_text(w->last, b), w->last->event.seq,
+            format_duration(w->last->t_us - w->first->t_us, over));
 }
 
 static void print_pressure(const struct explain_window *w, FILE *out)
 {
     uint64_t some, full;
     char some_text[FORMAT_PERCENT_MAX], full_text[FORMAT_PERCENT_MAX], over[FORMAT_DURATION_MAX];
-    if (!w->from || !history_share(&w->from->event.sample, &w->to->event.sample, SAMPLE_MEMORY_SOME, &some) ||
-        !history_share(&w->from->event.sample, &w->to->event.sample, SAMPLE_MEMORY_FULL, &full))
+    if (!w->first ||
+        !history_share(&w->first->event.sample, &w->last->event.sample, SAMPLE_MEMORY_SOME, &some) ||
+        !history_share(&w->first->event.sample, &w->last->event.sample, SAMPLE_MEMORY_FULL, &full))
         return;
     fprintf(out, "  pressure   memory some %s, full %s over %s (totals of seq %" PRIu64 " and %" PRIu64 ")\n",
             format_percent(some, some_text), format_percent(full, full_text),
-            format_duration(w->to->t_us - w->from->t_us, over), w->from->event.seq, w->to->event.seq);
+            format_duration(w->last->t_us - w->first->t_us, over), w->first->event.seq, w->last->event.seq);
 }
 
 static void print_processes(const struct explain_window *w, FILE *out)
@@ -145,11 +146,21 @@ static void print_processes(const struct explain_window *w, FILE *out)
                 s->top[i].pid, format_size(s->top[i].rss_bytes, rss), s->top[i].threads);
 }
 
+static bool has_other_generations(const struct explain_window *w)
+{
+    for (size_t i = 0; i < w->samples.count; i++)
+        if (w->samples.row[i].event.generation != w->generation)
+            return true;
+    return false;
+}
+
 static void print_window(const char *text, const struct explain_window *w, FILE *out)
 {
     char low[FORMAT_SIZE_MAX], high[FORMAT_SIZE_MAX];
     title(out, text);
     print_samples(&w->samples, out);
+    if (w->last && has_other_generations(w))
+        fprintf(out, "  of generation %" PRIu32 " alone:\n", w->generation);
     if (w->lowest)
         fprintf(out, "  memory     lowest %s (seq %" PRIu64 "), highest %s (seq %" PRIu64 ")\n",
                 memory_text(w->lowest, low), w->lowest->event.seq, memory_text(w->highest, high),
@@ -159,49 +170,82 @@ static void print_window(const char *text, const struct explain_window *w, FILE 
     print_processes(w, out);
 }
 
-static void print_steps(const struct explain *x, FILE *out)
+static void print_after(const struct explain *x, FILE *out)
+{
+    char text[128] = "The 60 s after", when[FORMAT_WHEN_MAX];
+    if (x->has_next && x->next.t_us <= x->row.t_us + EXPLAIN_AFTER_US)
+        (void)snprintf(text, sizeof(text), "After it, until the next intervention (#%" PRIu64 " %s, %s)",
+                       x->next.decision.id, decision_kind_name(x->next.decision.kind),
+                       format_when(x->next.wall_us, when));
+    print_window(text, &x->after, out);
+}
+
+static bool is_pulse(const struct store_row *row)
+{
+    return row->type == STORE_ROW_DECISION &&
+           (row->decision.kind == DECISION_PULSE_FREEZE || row->decision.kind == DECISION_PULSE_THAW);
+}
+
+/* Was a pulse carried out? One that failed is told. */
+static bool is_pulse_outcome(const struct explain *x, const struct store_row *row)
+{
+    if (row->type != STORE_ROW_EVENT || row->event.kind != EVENT_OUTCOME ||
+        row->event.outcome.result != EVENT_RESULT_DONE)
+        return false;
+    for (size_t i = 0; i < x->steps.count; i++)
+        if (is_pulse(&x->steps.row[i]) && x->steps.row[i].decision.id == row->event.outcome.decision_id)
+            return true;
+    return false;
+}
+
+/* The pulses of a throttle, five a second, in one line. */
+static void print_pulses(const struct explain *x, FILE *out)
+{
+    uint64_t first = 0, last = 0;
+    size_t count = 0;
+    for (size_t i = 0; i < x->steps.count; i++) {
+        const struct store_row *row = &x->steps.row[i];
+        if (!is_pulse(row))
+            continue;
+        first = first ? first : row->decision.id;
+        last = row->decision.id;
+        count += row->decision.kind == DECISION_PULSE_FREEZE;
+    }
+    if (count)
+        fprintf(out, "  meanwhile %zu freeze pulse%s (#%" PRIu64 " to #%" PRIu64 "; weir log --all)\n", count,
+                count == 1 ? "" : "s", first, last);
+}
+
+static void print_step(const struct explain *x, const struct store_row *row, FILE *out)
 {
     char when[FORMAT_WHEN_MAX], text[EVENT_TEXT_MAX];
     const char *const *names = x->row.unit_names;
+    if (is_pulse(row) || is_pulse_outcome(x, row))
+        return;
+    fprintf(out, "  %s  ", format_when(row->wall_us, when));
+    if (row->type == STORE_ROW_DECISION)
+        fprintf(out, "#%" PRIu64 " %s\n", row->decision.id,
+                decision_narrate(&row->decision, names, text, sizeof(text)));
+    else
+        fprintf(out, "seq %" PRIu64 " %s\n", row->event.seq,
+                event_narrate(&row->event, names, text, sizeof(text)));
+}
+
+static void print_steps(const struct explain *x, FILE *out)
+{
     title(out, "What was done");
-    for (size_t i = 0; i < x->steps.count; i++) {
-        const struct store_row *row = &x->steps.row[i];
-        fprintf(out, "  %s  ", format_when(row->wall_us, when));
-        if (row->type == STORE_ROW_DECISION)
-            fprintf(out, "#%" PRIu64 " %s\n", row->decision.id,
-                    decision_narrate(&row->decision, names, text, sizeof(text)));
-        else
-            fprintf(out, "seq %" PRIu64 " %s\n", row->event.seq,
-                    event_narrate(&row->event, names, text, sizeof(text)));
-    }
+    for (size_t i = 0; i < x->steps.count; i++)
+        print_step(x, &x->steps.row[i], out);
+    print_pulses(x, out);
     if (!x->steps.count)
         fputs("  nothing is on record\n", out);
 }
 
-const char *explain_sentence(const struct explain *x, char *buf, size_t size)
+static void print_conclusion(const struct explain *x, FILE *out)
 {
-    char before[FORMAT_SIZE_MAX], after[FORMAT_SIZE_MAX], over[FORMAT_DURATION_MAX];
-    if (x->verdict == EXPLAIN_NOT_DONE) {
-        (void)snprintf(buf, size, "Nothing was done: mode = observe.");
-        return buf;
-    }
-    if (x->verdict == EXPLAIN_NOT_JUDGED) {
-        (void)snprintf(buf, size, "Not judged: it was not done to bring memory down.");
-        return buf;
-    }
-    if (x->verdict == EXPLAIN_NOT_KNOWN) {
-        (void)snprintf(buf, size, "Not known: there is no reading of memory.current %s it.",
-                       x->before.last ? "in the 60 s after" : "in the 30 s before");
-        return buf;
-    }
-    static const char *const openings[] = {[EXPLAIN_HELPED] = "It helped: memory.current fell",
-                                           [EXPLAIN_NO_EFFECT] = "No clear effect: memory.current went",
-                                           [EXPLAIN_WORSE] = "It did not help: memory.current rose"};
-    (void)snprintf(buf, size, "%s from %s (seq %" PRIu64 ") to %s (seq %" PRIu64 ") within %s.",
-                   openings[x->verdict], memory_text(x->before.last, before), x->before.last->event.seq,
-                   memory_text(x->after.last, after), x->after.last->event.seq,
-                   format_duration(x->after.last->t_us - x->before.last->t_us, over));
-    return buf;
+    char text[EXPLAIN_SENTENCE_MAX];
+    title(out, "Conclusion");
+    fprintf(out, "  %s\n", explain_sentence(x, text, sizeof(text)));
 }
 
 void explain_print_text(const struct explain *x, FILE *out)
@@ -214,7 +258,6 @@ void explain_print_text(const struct explain *x, FILE *out)
     print_rule(x, out);
     print_window("The 30 s before", &x->before, out);
     print_steps(x, out);
-    print_window("The 60 s after", &x->after, out);
-    title(out, "Conclusion");
-    fprintf(out, "  %s\n", explain_sentence(x, text, sizeof(text)));
+    print_after(x, out);
+    print_conclusion(x, out);
 }
