@@ -36,11 +36,21 @@ static int send_signal(const struct unit_runtime *u, int signo)
     return syscall(SYS_pidfd_send_signal, u->pidfd, signo, NULL, 0) < 0 ? -errno : 0;
 }
 
+/* An operator's wish is written down before it is carried out: killed between the two, the next weir does it. */
+static void keep_frozen(struct unit_runtime *u, bool frozen)
+{
+    if (u->frozen == frozen)
+        return;
+    u->frozen = frozen;
+    state_save(u->s);
+}
+
 static int act_term(struct unit_runtime *u, const struct decision *d, struct err *e)
 {
     (void)d;
-    if (u->cgroup && sample_has(&u->last, SAMPLE_FROZEN))
-        (void)u->cgroup->ops->unit_freeze(u->cgroup, false, NULL); /* a handled SIGTERM waits for the thaw */
+    keep_frozen(u, false);
+    if (u->cgroup && sample_has(&u->last, SAMPLE_FROZEN)) /* a handled SIGTERM waits for the thaw */
+        (void)u->cgroup->ops->unit_freeze(u->cgroup, HOST_FREEZE_THAW, NULL);
     int r = send_signal(u, SIGTERM);
     if (r >= 0)
         (void)send_signal(u, SIGCONT);
@@ -74,17 +84,29 @@ static int act_throttle(struct unit_runtime *u, const struct decision *d, struct
         return -ENODEV;
     bool on = d->kind == DECISION_THROTTLE;
     if (!on)
-        (void)u->cgroup->ops->unit_freeze(u->cgroup, false, NULL); /* a pulse may be under way, ignoring */
+        (void)u->cgroup->ops->unit_freeze(u->cgroup, HOST_FREEZE_THAW, NULL); /* a pulse may be under way */
     uint64_t high = on && d->amount[1] ? d->amount[1] : UINT64_MAX;
     return u->cgroup->ops->unit_throttle(u->cgroup, on ? (uint32_t)d->amount[0] : 0, high, &applied, e);
+}
+
+static int act_pulse(struct unit_runtime *u, const struct decision *d, struct err *e)
+{
+    if (!u->cgroup)
+        return -ENODEV;
+    bool freeze = d->kind == DECISION_PULSE_FREEZE;
+    return u->cgroup->ops->unit_freeze(u->cgroup, freeze ? HOST_FREEZE_PULSE : HOST_FREEZE_THAW, e);
 }
 
 static int act_freeze(struct unit_runtime *u, const struct decision *d, struct err *e)
 {
     if (!u->cgroup)
         return -ENODEV;
-    bool freeze = d->kind == DECISION_FREEZE || d->kind == DECISION_PULSE_FREEZE;
-    return u->cgroup->ops->unit_freeze(u->cgroup, freeze, e);
+    bool freeze = d->kind == DECISION_FREEZE;
+    keep_frozen(u, freeze);
+    int r = u->cgroup->ops->unit_freeze(u->cgroup, freeze ? HOST_FREEZE_KEEP : HOST_FREEZE_THAW, e);
+    if (r < 0)
+        keep_frozen(u, !freeze); /* as the engine has it */
+    return r;
 }
 
 static void do_clean(struct unit_runtime *u, const struct decision *d)
@@ -125,8 +147,8 @@ static action_fn *const actions[DECISION_KIND_COUNT] = {
     [DECISION_TERM] = act_term,           [DECISION_KILL] = act_kill,
     [DECISION_NOTIFY] = act_notify,       [DECISION_THROTTLE] = act_throttle,
     [DECISION_UNTHROTTLE] = act_throttle, [DECISION_FREEZE] = act_freeze,
-    [DECISION_THAW] = act_freeze,         [DECISION_PULSE_FREEZE] = act_freeze,
-    [DECISION_PULSE_THAW] = act_freeze,
+    [DECISION_THAW] = act_freeze,         [DECISION_PULSE_FREEZE] = act_pulse,
+    [DECISION_PULSE_THAW] = act_pulse,
 };
 
 void actuate(struct supervisor *s, const struct decision *d)
@@ -152,4 +174,11 @@ void actuate(struct supervisor *s, const struct decision *d)
         struct err e = ERR_NULL;
         conclude(u, d, actions[d->kind](u, d, &e), &e);
     }
+}
+
+void actuate_check_guard(struct supervisor *s)
+{
+    struct err e = ERR_NULL;
+    if (s->host->ops->guard_check(s->host, &e) != 0)
+        supervisor_mark(s, UNIT_NONE, "%s", e.text);
 }

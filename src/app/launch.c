@@ -325,7 +325,7 @@ void launch_forget(struct unit_runtime *u)
     cleanup_close(&u->pidfd);
     u->pidfd = -1;
     u->pid = 0;
-    u->ready = false;
+    u->ready = u->frozen = false;
     u->status_text[0] = '\0';
     u->environment = environment_free(u->environment);
 }
@@ -396,6 +396,7 @@ void launch_follow(struct unit_runtime *u, pid_t pid, int pidfd, enum event_how 
     e.spawned.pid = pid;
     e.spawned.how = how;
     e.spawned.ready = u->ready;
+    e.spawned.frozen = u->frozen;
     supervisor_post(s, &e);
     sampling_read(u, SAMPLE_CAUSE_KERNEL, 0, 0);
     start_probe(u);

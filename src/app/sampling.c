@@ -98,6 +98,7 @@ static int on_tick(sd_event_source *source, uint64_t due, void *userdata)
         r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     announce_status(s);
     control_drop_stuck(s);
+    actuate_check_guard(s);
     supervisor_drain(s);
     return r;
 }

@@ -42,12 +42,13 @@ void state_save(struct supervisor *s)
         if (!u->cgroup || u->generation == 0)
             continue;
         const char *via = u->via == UNIT_NONE ? "" : s->unit_names[u->via];
-        (void)json_array_append_new(
-            units, json_pack("{s:s, s:I, s:I, s:I, s:I, s:b, s:s}", "name", s->unit_names[i], "pid",
-                             (json_int_t)u->pid, "start_ticks", (json_int_t)u->start_ticks, "inode",
-                             (json_int_t)u->cgroup->ops->unit_inode(u->cgroup), "generation",
-                             (json_int_t)u->generation, "ready",
-                             u->ready || u->config->ready.type == CONFIG_READY_NONE, "via", via));
+        (void)json_array_append_new(units, json_pack("{s:s, s:I, s:I, s:I, s:I, s:b, s:b, s:s}", "name",
+                                                     s->unit_names[i], "pid", (json_int_t)u->pid,
+                                                     "start_ticks", (json_int_t)u->start_ticks, "inode",
+                                                     (json_int_t)u->cgroup->ops->unit_inode(u->cgroup),
+                                                     "generation", (json_int_t)u->generation, "ready",
+                                                     u->ready || u->config->ready.type == CONFIG_READY_NONE,
+                                                     "frozen", u->frozen, "via", via));
     }
     _cleanup_free_ char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
     int r = text ? fd_replace_file_at(s->run_dirfd, STATE_FILE, text, strlen(text), 0600) : -ENOMEM;
@@ -113,7 +114,7 @@ static int end_leftover(struct supervisor *s, const char *name, struct host_unit
             cgroup->ops->unit_release(cgroup);
             return -EBUSY;
         }
-        (void)cgroup->ops->unit_freeze(cgroup, false, NULL);
+        (void)cgroup->ops->unit_freeze(cgroup, HOST_FREEZE_THAW, NULL);
         (void)cgroup->ops->unit_kill(cgroup, NULL);
         (void)usleep(10000);
     }
@@ -175,6 +176,24 @@ static int find_process(const char *name, pid_t pid, uint64_t ticks, struct host
     return 1;
 }
 
+/* An operator's freeze lasts until the thaw; any other is a freeze pulse that nobody was left to end. */
+static void take_over_freeze(struct unit_runtime *u, bool is_operators)
+{
+    struct err e = ERR_NULL;
+    struct sample now = {0};
+    struct host_unit *cgroup = u->cgroup;
+    if (is_operators) {
+        u->frozen = cgroup->ops->unit_freeze(cgroup, HOST_FREEZE_KEEP, &e) >= 0;
+        if (!u->frozen)
+            supervisor_mark(u->s, u->index, "does not stay frozen, as an operator asked: %s", e.text);
+        return;
+    }
+    (void)cgroup->ops->unit_read(cgroup, false, &now);
+    if (sample_has(&now, SAMPLE_FROZEN) && now.value[SAMPLE_FROZEN])
+        supervisor_mark(u->s, u->index, "was left frozen, by no operator's wish: thawed");
+    (void)cgroup->ops->unit_freeze(cgroup, HOST_FREEZE_THAW, NULL);
+}
+
 static int adopt_one(struct supervisor *s, json_t *entry, struct err *reterr)
 {
     const char *name = json_string_value(json_object_get(entry, "name"));
@@ -207,11 +226,13 @@ static int adopt_one(struct supervisor *s, json_t *entry, struct err *reterr)
             remove_files(s, name);
         return r;
     }
-    (void)cgroup->ops->unit_freeze(cgroup, false, NULL); /* a freeze pulse cut short by the crash */
     u->cgroup = cgroup;
+    take_over_freeze(u, json_is_true(json_object_get(entry, "frozen")));
     uint16_t via = unit_index(s, json_string_value(json_object_get(entry, "via")));
     bool ready = json_is_true(json_object_get(entry, "ready"));
-    supervisor_mark(s, u->index, "found running (pid %d): adopted", (int)pid);
+    supervisor_mark(s, u->index, "found running (pid %d): adopted%s%s%s", (int)pid,
+                    u->frozen ? ", still frozen as an operator asked, until 'weir thaw " : "",
+                    u->frozen ? name : "", u->frozen ? "'" : "");
     launch_adopt(u, pid, pidfd, ticks, generation, via, ready);
     return 0;
 }

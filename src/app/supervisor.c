@@ -163,8 +163,10 @@ void supervisor_leave(struct supervisor *s)
         engine_unit_view(s->engine, i, &view);
         if (!u->cgroup)
             continue;
-        if (!view.frozen) /* a person's freeze stays */
-            (void)u->cgroup->ops->unit_freeze(u->cgroup, false, NULL);
+        if (view.frozen)
+            supervisor_mark(s, i, "stays frozen, until 'weir thaw %s' of the next run", s->unit_names[i]);
+        else
+            (void)u->cgroup->ops->unit_freeze(u->cgroup, HOST_FREEZE_THAW, NULL);
         (void)u->cgroup->ops->unit_throttle(u->cgroup, 0, UINT64_MAX, &(uint32_t){0}, NULL);
     }
     state_save(s);

@@ -61,6 +61,7 @@ struct unit_runtime {
     enum event_how how;
     uint16_t via;
     bool ready;
+    bool frozen; /* by an operator, until thawed; the next weir goes by it */
     bool empty_posted;
     uint64_t oom_base, pids_base; /* counters when this generation began */
     sd_event_source *exit_source;
@@ -193,6 +194,8 @@ char **environment_free(char **entries); /* accepts NULL, returns NULL */
 
 /* --- actuate.c --- */
 void actuate(struct supervisor *s, const struct decision *d);
+/* Tells what became of the guard, once each. */
+void actuate_check_guard(struct supervisor *s);
 
 /* --- announce.c --- */
 void announce_decision(struct supervisor *s, const struct decision *d);

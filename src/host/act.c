@@ -60,13 +60,33 @@ int act_kill(struct host_unit *hu, struct err *reterr)
     return r < 0 ? err_errno(reterr, r, "killing %s", u->path) : 0;
 }
 
-int act_freeze(struct host_unit *hu, bool freeze, struct err *reterr)
+static int guard_pulse(struct unit *u, struct err *reterr)
+{
+    static const struct guard_step thaw[GUARD_STEPS_MAX] = {{"cgroup.freeze", "0"}};
+    return guard_arm(&u->host->guard, GUARD_FREEZE, u->dir[TREE_UNIFIED], u->path, thaw, reterr);
+}
+
+int act_freeze(struct host_unit *hu, enum host_freeze how, struct err *reterr)
 {
     struct unit *u = unit_of(hu);
-    int r = io_write_at(u->dir[TREE_UNIFIED], "cgroup.freeze", freeze ? "1" : "0", 0);
+    int r = how == HOST_FREEZE_PULSE ? guard_pulse(u, reterr) : 0;
+    if (r < 0)
+        return r;
+    if (how == HOST_FREEZE_KEEP)
+        guard_forget(&u->host->guard, GUARD_FREEZE, u->path);
+    r = io_write_at(u->dir[TREE_UNIFIED], "cgroup.freeze", how == HOST_FREEZE_THAW ? "0" : "1", 0);
+    if (how == HOST_FREEZE_THAW ? r >= 0 : r < 0) /* a thaw that failed is tried once more at weir's end */
+        guard_forget(&u->host->guard, GUARD_FREEZE, u->path);
     if (r == -ENOENT)
         return err_set(reterr, -EOPNOTSUPP, "this kernel cannot freeze a cgroup (cgroup.freeze: Linux 5.2)");
-    return r < 0 ? err_errno(reterr, r, "%s %s", freeze ? "freezing" : "thawing", u->path) : 0;
+    return r < 0 ? err_errno(reterr, r, "%s %s", how == HOST_FREEZE_THAW ? "thawing" : "freezing", u->path)
+                 : 0;
+}
+
+void act_forget(struct unit *u)
+{
+    guard_forget(&u->host->guard, GUARD_FREEZE, u->path);
+    limits_forget(u);
 }
 
 int act_throttle(struct host_unit *hu, uint32_t cpu_permyriad, uint64_t memory_high_bytes,

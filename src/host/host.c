@@ -232,6 +232,7 @@ static int unit_remove(struct host_unit *hu, struct err *reterr)
             return err_errno(reterr, r, "removing the cgroup %s (%s)", u->path,
                              id == TREE_UNIFIED ? "cgroup2" : layout_v1_names[id - 1]);
     }
+    act_forget(u);
     unit_free(u);
     return 0;
 }
@@ -263,6 +264,7 @@ static void host_close(struct host *host)
     struct subtree *h = (struct subtree *)host;
     if (!h)
         return;
+    guard_close(&h->guard); /* first: it must be out of the cgroup that place_leave removes */
     reap_dying(h);
     tree_close_base(h);
     place_leave(h);
@@ -271,8 +273,14 @@ static void host_close(struct host *host)
     free(h);
 }
 
+static int check_guard(struct host *host, struct err *reterr)
+{
+    return guard_check(&((struct subtree *)host)->guard, reterr);
+}
+
 static const struct host_ops real_ops = {
     .close = host_close,
+    .guard_check = check_guard,
     .unit_create = unit_create,
     .unit_open = unit_open,
     .unit_release = unit_release,
@@ -305,6 +313,7 @@ int host_open(const struct host_info *info, const char *name, const char *base, 
     h->host.ops = &real_ops;
     h->layout = info->layout;
     h->proc_fd = -1;
+    h->guard = GUARD_NULL;
     h->features = info->features;
     h->nonblock_limits =
         kernel_at_least(info->kernel, 6, 16); /* "memcg: introduce non-blocking limit setting option" */
@@ -319,6 +328,7 @@ int host_open(const struct host_info *info, const char *name, const char *base, 
         return r;
     }
     h->features = features_of_controllers(h->controllers, h->features);
+    guard_open(&h->guard, !h->nonblock_limits);
     *ret = &h->host;
     return 0;
 }

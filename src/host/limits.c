@@ -349,6 +349,90 @@ static struct host_limits effective(const struct unit *u, const struct host_limi
     return l;
 }
 
+/* --- what must not stay when we are killed --- */
+
+static bool is_held(const struct unit *u, const struct host_limits *l, enum limit_key key)
+{
+    char held[LIMIT_TEXT_MAX];
+    char own[LIMIT_TEXT_MAX];
+    limit_text(l, key, false, held);
+    limit_text(&u->limits, key, false, own);
+    return strcmp(held, own) != 0;
+}
+
+static enum guard_kind guard_kind_of(enum limit_key key)
+{
+    return key == LIMIT_CPU_MAX ? GUARD_CPU : GUARD_HIGH;
+}
+
+/* Where the row's file is, for the guard. -1: nowhere. */
+static int dir_of(const struct unit *u, enum limit_key key, char *ret_path, size_t size)
+{
+    bool v1 = u->host->layout == HOST_LAYOUT_HYBRID;
+    enum tree_id id = v1 ? rows[key].v1_tree : TREE_UNIFIED;
+    if ((v1 && !rows[key].v1_file) || u->dir[id] < 0 ||
+        tree_path(&u->host->tree[id], u->name, ret_path, size) < 0)
+        return -1;
+    return u->dir[id];
+}
+
+static void steps_to_own(const struct unit *u, enum limit_key key, struct guard_step steps[GUARD_STEPS_MAX])
+{
+    bool v1 = u->host->layout == HOST_LAYOUT_HYBRID;
+    uint64_t quota;
+    uint64_t period = CPU_PERIOD_US;
+    size_t n = 0;
+    if (v1 && key == LIMIT_CPU_MAX) { /* as write_v1_cpu */
+        if (is_set(&u->limits, key))
+            limits_cpu_quota(u->limits.cpu_max_permyriad, &quota, &period);
+        steps[n++] = (struct guard_step){"cpu.cfs_quota_us", "-1"};
+        steps[n] = (struct guard_step){.file = "cpu.cfs_period_us"};
+        value_text(steps[n++].text, period, "");
+    }
+    (void)snprintf(steps[n].file, sizeof(steps[n].file), "%s",
+                   v1 ? rows[key].v1_file : rows[key].unified_file);
+    limit_text(&u->limits, key, v1, steps[n].text);
+}
+
+/* Before l is written: the user's own value again if we are killed. A throttle goes on without a guard: it slows, and
+ * the next weir lifts it. */
+static void guard_own(struct unit *u, const struct host_limits *l, enum limit_key key)
+{
+    char path[HOST_PATH_MAX];
+    struct guard_step steps[GUARD_STEPS_MAX] = {0};
+    int dir = is_held(u, l, key) ? dir_of(u, key, path, sizeof(path)) : -1;
+    if (dir < 0)
+        return;
+    steps_to_own(u, key, steps);
+    (void)guard_arm(&u->host->guard, guard_kind_of(key), dir, path, steps, NULL);
+}
+
+static void forget_own(struct unit *u, enum limit_key key)
+{
+    char path[HOST_PATH_MAX];
+    if (dir_of(u, key, path, sizeof(path)) >= 0)
+        guard_forget(&u->host->guard, guard_kind_of(key), path);
+}
+
+static const enum limit_key throttled[] = {LIMIT_CPU_MAX, LIMIT_MEMORY_HIGH};
+
+void limits_forget(struct unit *u)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(throttled); i++)
+        forget_own(u, throttled[i]);
+}
+
+/* After the user's own values changed. */
+static void guard_again(struct unit *u)
+{
+    struct host_limits l = effective(u, &u->limits);
+    for (size_t i = 0; i < ARRAY_SIZE(throttled); i++)
+        if (is_held(u, &l, throttled[i]))
+            guard_own(u, &l, throttled[i]);
+        else
+            forget_own(u, throttled[i]);
+}
+
 /* A live change is not refused for a limit that was missing before it. */
 static bool is_unchanged(const struct unit *u, const struct host_limits *l, enum limit_key key)
 {
@@ -392,6 +476,7 @@ int limits_apply(struct unit *u, const struct host_limits *limits, bool fresh, b
         return r;
     u->limits = *limits;
     u->limits_known = true;
+    guard_again(u);
     for (unsigned key = 0; fresh && key < LIMIT_COUNT; key++)
         if (written_of(u, (enum limit_key)key))
             limit_text(&l, (enum limit_key)key, false, written_of(u, (enum limit_key)key));
@@ -402,19 +487,21 @@ int limits_apply(struct unit *u, const struct host_limits *limits, bool fresh, b
 
 int limits_throttle(struct unit *u, uint32_t *ret_applied, struct err *reterr)
 {
-    static const enum limit_key keys[] = {LIMIT_CPU_MAX, LIMIT_MEMORY_HIGH};
     struct host_limits l = effective(u, &u->limits);
     uint32_t wanted = (u->throttle_cpu_permyriad ? HOST_FEATURE_CPU_MAX : 0U) |
                       (u->throttle_high_bytes != UINT64_MAX ? HOST_FEATURE_MEMORY_HIGH : 0U);
     uint32_t applied = 0;
     int failed = 0;
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        bool already = is_in_force(u, &l, keys[i]);
-        int r = already ? 0 : write_remembering(u, &l, keys[i], false);
-        if (r == 0 && (!already || (wanted & rows[keys[i]].feature)))
-            applied |= rows[keys[i]].feature;
+    for (size_t i = 0; i < ARRAY_SIZE(throttled); i++) {
+        bool already = is_in_force(u, &l, throttled[i]);
+        guard_own(u, &l, throttled[i]);
+        int r = already ? 0 : write_remembering(u, &l, throttled[i], false);
+        if (!is_held(u, &l, throttled[i]) && r == 0)
+            forget_own(u, throttled[i]);
+        if (r == 0 && (!already || (wanted & rows[throttled[i]].feature)))
+            applied |= rows[throttled[i]].feature;
         else if (!is_missing(r) && failed == 0)
-            failed = err_errno(reterr, r, "throttle: %s", rows[keys[i]].key);
+            failed = err_errno(reterr, r, "throttle: %s", rows[throttled[i]].key);
     }
     if (ret_applied)
         *ret_applied = applied;

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "guard.h"
 #include "layout.h"
 #include "weir/base/err.h"
 #include "weir/host/host.h"
@@ -41,6 +42,7 @@ struct subtree {
     bool nonblock_limits; /* memory.high takes O_NONBLOCK (6.16) */
     pid_t dying[8];       /* killed helpers (limits.c) not yet reaped; 0 = free */
     int proc_fd;
+    struct guard guard; /* undoes pulses and throttles if we are killed */
 };
 
 /* The real unit behind struct host_unit. */
@@ -107,6 +109,7 @@ int tree_v1_write(struct subtree *h, enum tree_id id, const char *name, const ch
 /* --- limits.c --- */
 int limits_apply(struct unit *u, const struct host_limits *limits, bool fresh, bool best_effort,
                  uint32_t *ret_missing, struct err *reterr);
+void limits_forget(struct unit *u); /* as act_forget, of a throttle */
 int limits_throttle(struct unit *u, uint32_t *ret_applied, struct err *reterr);
 void limits_cancel_helper(struct unit *u);
 /* cfs quota and period for a share of one cpu (permyriad > 0). */
@@ -132,9 +135,11 @@ void watch_fit_window(bool fast, uint64_t *stall_us, uint64_t *window_us);
 /* --- act.c --- */
 int act_attach(struct host_unit *u, pid_t pid, struct err *reterr);
 int act_kill(struct host_unit *u, struct err *reterr);
-int act_freeze(struct host_unit *u, bool freeze, struct err *reterr);
+int act_freeze(struct host_unit *u, enum host_freeze how, struct err *reterr);
 int act_throttle(struct host_unit *u, uint32_t cpu_permyriad, uint64_t memory_high_bytes,
                  uint32_t *ret_applied, struct err *reterr);
+/* The unit is gone: nothing is to be undone. */
+void act_forget(struct unit *u);
 int act_reclaim(struct host_unit *u, uint64_t bytes, struct err *reterr);
 
 /* --- spawn.c --- */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -44,6 +45,17 @@ static int sys_ioctl(int fd, unsigned long request, void *argument)
     return ioctl(fd, request, argument);
 }
 
+static void *sys_map_shared(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static void sys_unmap(void *memory, size_t size)
+{
+    (void)munmap(memory, size);
+}
+
 struct host_sys host_sys = {
     .openat = sys_openat,
     .read = read,
@@ -62,6 +74,8 @@ struct host_sys host_sys = {
     .pidfd_open = sys_pidfd_open,
     .ioctl = sys_ioctl,
     .calloc = calloc,
+    .map_shared = sys_map_shared,
+    .unmap = sys_unmap,
     .v1_create = cgroup_create_cgroup,
     .v1_modify = cgroup_modify_cgroup,
     .v1_delete = cgroup_delete_cgroup_ext,

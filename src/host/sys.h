@@ -39,6 +39,8 @@ struct host_sys {
     int (*pidfd_open)(pid_t pid, unsigned int flags);
     int (*ioctl)(int fd, unsigned long request, void *argument);
     void *(*calloc)(size_t count, size_t size);
+    void *(*map_shared)(size_t size); /* zeroed memory that forks share; NULL = none */
+    void (*unmap)(void *memory, size_t size);
     /* libcgroup, v1 hierarchies only: 0 or its own error number */
     int (*v1_create)(struct cgroup *cgroup, int ignore_ownership);
     int (*v1_modify)(struct cgroup *cgroup);

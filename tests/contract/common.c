@@ -190,19 +190,19 @@ static void frozen_and_thawed(void **state)
     struct host_spawn spec = command(sleeper);
     struct host_child c = start(u, &spec);
     struct err e = ERR_NULL;
-    assert_int_equal(u->ops->unit_freeze(u, true, NULL), 0);
+    assert_int_equal(u->ops->unit_freeze(u, HOST_FREEZE_PULSE, NULL), 0);
     assert_true(await_reading(u, SAMPLE_FROZEN, 1));
     assert_int_equal(u->ops->unit_spawn(u, &spec, &(struct host_child){0}, &e), -EBUSY);
     assert_non_null(strstr(e.text, "frozen"));
-    assert_int_equal(u->ops->unit_freeze(u, false, NULL), 0);
+    assert_int_equal(u->ops->unit_freeze(u, HOST_FREEZE_THAW, NULL), 0);
     for (int i = 0; i < 1000 && reading(u, SAMPLE_FROZEN); i++)
         pause_ms(2);
     assert_int_equal(reading(u, SAMPLE_FROZEN), 0);
     /* frozen processes die of a kill, too */
-    assert_int_equal(u->ops->unit_freeze(u, true, NULL), 0);
+    assert_int_equal(u->ops->unit_freeze(u, HOST_FREEZE_KEEP, NULL), 0);
     assert_int_equal(u->ops->unit_kill(u, NULL), 0);
     assert_int_equal(await_end(&c).signal, 9);
-    assert_int_equal(u->ops->unit_freeze(u, false, NULL), 0);
+    assert_int_equal(u->ops->unit_freeze(u, HOST_FREEZE_THAW, NULL), 0);
     drop_unit(u);
 }
 

@@ -57,5 +57,7 @@ extern const struct CMUnitTest common_tests[];
 extern const size_t common_test_count;
 extern const struct CMUnitTest kernel_tests[];
 extern const size_t kernel_test_count;
+extern const struct CMUnitTest guard_tests[];
+extern const size_t guard_test_count;
 
 #endif

@@ -53,8 +53,10 @@ int main(int argc, char **argv)
         return r;
     (void)fflush(stdout);
     r = _cmocka_run_group_tests("common", common_tests, common_test_count, NULL, NULL);
-    if (!fake)
+    if (!fake) {
         r += _cmocka_run_group_tests("kernel", kernel_tests, kernel_test_count, NULL, NULL);
+        r += _cmocka_run_group_tests("guard", guard_tests, guard_test_count, NULL, NULL);
+    }
     the_host->ops->close(the_host);
     return r ? 1 : 0;
 }

@@ -54,6 +54,7 @@ WRAP(pid_t, fork, (void), (), -1)
 WRAP(int, poll, (struct pollfd * p, nfds_t n, int t), (p, n, t), -1)
 WRAP(int, pidfd_open, (pid_t p, unsigned int f), (p, f), -1)
 WRAP(int, ioctl, (int fd, unsigned long r, void *a), (fd, r, a), -1)
+WRAP(void *, map_shared, (size_t n), (n), NULL)
 WRAP(void *, calloc, (size_t n, size_t s), (n, s), NULL)
 WRAP(int, v1_create, (struct cgroup * g, int i), (g, i), ECGROUPNOTALLOWED)
 WRAP(int, v1_modify, (struct cgroup * g), (g), ECGROUPNOTALLOWED)
@@ -78,6 +79,7 @@ static void wrap_all(void)
     host_sys.pidfd_open = wrap_pidfd_open;
     host_sys.ioctl = wrap_ioctl;
     host_sys.calloc = wrap_calloc;
+    host_sys.map_shared = wrap_map_shared;
     host_sys.v1_create = wrap_v1_create;
     host_sys.v1_modify = wrap_v1_modify;
     host_sys.v1_delete = wrap_v1_delete;
@@ -116,8 +118,8 @@ static void use_unit(struct host_unit *u)
     check_text(u->ops->unit_set_limits(u, &limits, &e), &e);
     check_text(u->ops->unit_throttle(u, 5000, UINT64_MAX, &applied, &e), &e);
     check_text(u->ops->unit_throttle(u, 0, UINT64_MAX, &applied, &e), &e);
-    check_text(u->ops->unit_freeze(u, true, &e), &e);
-    check_text(u->ops->unit_freeze(u, false, &e), &e);
+    check_text(u->ops->unit_freeze(u, HOST_FREEZE_PULSE, &e), &e);
+    check_text(u->ops->unit_freeze(u, HOST_FREEZE_THAW, &e), &e);
     check_text(u->ops->unit_kill(u, &e), &e);
     if (child.pidfd >= 0) {
         struct event_exit end = {0};
@@ -158,9 +160,10 @@ static void live_one_life(bool in_full)
         return;
     r = h->ops->unit_create(h, "nth", &limits, true, &u, NULL, &e);
     check_text(r, &e);
-    if (r == 0 && in_full)
+    if (r == 0 && in_full) {
         use_unit(u);
-    else if (r == 0)
+        check_text(h->ops->guard_check(h, &e), &e);
+    } else if (r == 0)
         assert_int_equal(h->ops->unit_remove(u, NULL), 0);
     h->ops->close(h);
 }

@@ -360,10 +360,12 @@ static int fake_unit_kill(struct host_unit *hu, struct err *reterr)
     return 0;
 }
 
-static int fake_unit_freeze(struct host_unit *hu, bool freeze, struct err *reterr)
+static int fake_unit_freeze(struct host_unit *hu, enum host_freeze how, struct err *reterr)
 {
+    bool freeze = how != HOST_FREEZE_THAW;
     struct fake_unit *u = fake_of(hu);
-    int r = operate(u->host, freeze ? "unit_freeze" : "unit_thaw", "%s", u->name);
+    int r = operate(u->host, freeze ? "unit_freeze" : "unit_thaw", "%s%s", u->name,
+                    how == HOST_FREEZE_PULSE ? " pulse" : "");
     if (r == 0 && !(u->host->info.features & HOST_FEATURE_FREEZE))
         r = -EOPNOTSUPP;
     if (r < 0)
@@ -446,8 +448,16 @@ static const char *fake_unit_path(const struct host_unit *u)
     return ((const struct fake_unit *)u)->path;
 }
 
+static int fake_guard_check(struct host *host, struct err *reterr)
+{
+    (void)host;
+    (void)reterr;
+    return 0;
+}
+
 static const struct host_ops fake_ops = {
     .close = fake_close,
+    .guard_check = fake_guard_check,
     .unit_create = fake_unit_create,
     .unit_open = fake_unit_open,
     .unit_release = fake_unit_release,

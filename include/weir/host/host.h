@@ -144,12 +144,23 @@ struct host_watch {
 };
 #define HOST_WATCHES_MAX 12
 
+/* How long a freeze is to last, if weir is killed meanwhile. */
+enum host_freeze {
+    HOST_FREEZE_THAW,
+    HOST_FREEZE_PULSE, /* not longer than weir: the guard thaws. -EOPNOTSUPP where there is no guard */
+    HOST_FREEZE_KEEP,  /* an operator's: until a thaw, whatever becomes of weir */
+};
+
 struct host;      /* one supervisor's subtree */
 struct host_unit; /* one unit's cgroup(s) */
 
 struct host_ops {
     /* Removes the subtree when it is empty and frees. */
     void (*close)(struct host *h);
+    /* The guard is the process that undoes freeze pulses and throttles if weir is killed; it is made with the host, and
+     * at its end undoes what of that still stands. Makes a new one when it has died. 0 = nothing to tell;
+     * 1 = there is a new one; -EOPNOTSUPP = it cannot be had. What happened is in reterr, once each. */
+    int (*guard_check)(struct host *h, struct err *reterr);
 
     /* Makes the unit's cgroup(s) in every hierarchy, with its limits. A limit the host cannot enforce is
      * -EOPNOTSUPP with its key in reterr, unless best_effort, then *ret_missing (host_feature bits) tells.
@@ -190,10 +201,10 @@ struct host_ops {
     /* cgroup.kill, or a signal loop where that is missing (hybrid before 5.14). Asynchronous. */
     int (*unit_kill)(struct host_unit *u, struct err *reterr);
     /* Asynchronous; cgroup.events tells. */
-    int (*unit_freeze)(struct host_unit *u, bool freeze, struct err *reterr);
+    int (*unit_freeze)(struct host_unit *u, enum host_freeze how, struct err *reterr);
     /* cpu_permyriad of one cpu (0 = the user's own limit again), memory_high (UINT64_MAX = the user's own again).
      * The smaller of the user's and the throttle's counts. Never blocks: memory.high is written O_NONBLOCK, before
-     * Linux 6.16 by a short-lived helper process (no SIGCHLD). -EOPNOTSUPP when the host can do none of what is
+     * Linux 6.16 by a short-lived helper process (no SIGCHLD). Lifted by the guard if weir is killed. -EOPNOTSUPP when the host can do none of what is
      * wanted; *ret_applied: host_feature bits of what is in force, or was lifted. */
     int (*unit_throttle)(struct host_unit *u, uint32_t cpu_permyriad, uint64_t memory_high_bytes,
                          uint32_t *ret_applied, struct err *reterr);
