@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <systemd/sd-bus.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "weir/app/control.h"
@@ -23,35 +24,81 @@
 #define WAIT_MAX_US                                                                                          \
     (120 * USEC_PER_SEC) /* chosen: above the default ready_timeout and stop_timeout together */
 
-static int tell(const char *command, const struct cli_target *t, int r, const sd_bus_error *error)
+static uint64_t now_us(void)
 {
-    if (r == -ECONNREFUSED || r == -ENOENT) {
-        fprintf(stderr, "weir %s: supervisor '%s' is not running (no one answers at %s)\n", command, t->name,
-                t->socket);
-        return CLI_EXIT_NOT_RUNNING;
-    }
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* How long a supervisor may take to accept a connection and to tell its status: it does both within ms. */
+#define ANSWER_US (5 * USEC_PER_SEC)
+/* What changes something may wait for the kernel (a lower memory.max reclaims first). */
+#define CHANGE_US (30 * USEC_PER_SEC)
+
+/* One command on its way to one supervisor. */
+struct request {
+    const char *command; /* for errors */
+    const char *config;  /* -c */
+    struct cli_target target;
+};
+
+static int request_begin(struct request *q, const struct cli_args *args, const char *command)
+{
+    *q = (struct request){.command = command, .config = args->config};
+    return cli_target_find(args, CLI_WANT_RUNNING, &q->target);
+}
+
+static void request_end(struct request *q)
+{
+    cli_target_deinit(&q->target);
+}
+
+static int tell_not_running(const struct request *q)
+{
+    fprintf(stderr, "weir %s: supervisor '%s' is not running (no one answers at %s)\n", q->command,
+            q->target.name, q->target.socket);
+    cli_tell_left_behind(q->target.run_dir, q->config);
+    return CLI_EXIT_NOT_RUNNING;
+}
+
+static int tell(const struct request *q, int r, const sd_bus_error *error)
+{
+    const char *name = q->target.name;
+    bool is_told = error && error->message;
+    if (r == -ECONNREFUSED || r == -ENOENT)
+        return tell_not_running(q);
     if (sd_bus_error_has_name(error, SD_BUS_ERROR_ACCESS_DENIED)) {
         fprintf(stderr, "weir %s: not allowed: only root and the user who runs supervisor '%s' may do that\n",
-                command, t->name);
+                q->command, name);
         return CLI_EXIT_DENIED;
     }
-    if (r == -ECONNRESET && !(error && error->message)) {
+    if (r == -EACCES || r == -EPERM) {
+        fprintf(stderr, "weir %s: %s: %s\n", q->command, q->target.socket, strerror(-r));
+        return CLI_EXIT_DENIED;
+    }
+    if (r == -ETIMEDOUT)
+        fprintf(
+            stderr,
+            "weir %s: supervisor '%s' does not answer: it is stopped (SIGSTOP, a debugger) or the machine is "
+            "overloaded\n",
+            q->command, name);
+    else if ((r == -ECONNRESET || r == -ENOTCONN) && !is_told)
         fprintf(stderr,
                 "weir %s: supervisor '%s' closed the connection: it is ending, or too many ask it at once\n",
-                command, t->name);
-        return CLI_EXIT_FAILED;
-    }
-    fprintf(stderr, "weir %s: %s\n", command, error && error->message ? error->message : strerror(-r));
+                q->command, name);
+    else
+        fprintf(stderr, "weir %s: %s\n", q->command, is_told ? error->message : strerror(-r));
     return CLI_EXIT_FAILED;
 }
 
-/* One method call with an optional signature of strings; *ret_text (owned) gets a returned string, if any. */
-static int call(const struct cli_target *t, const char *method, const char *types, const char *a,
-                const char *b, char **ret_text, sd_bus_error *error)
+/* sd-bus gives authentication 25 s, and lets a flush wait as long again: here the whole is bounded, and what was asked
+ * for is answered before the bus is closed, so nothing is left to flush. */
+static int connect_bus(const struct cli_target *t, sd_bus **ret)
 {
-    _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+    _cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
     _cleanup_free_ char *address = NULL;
+    uint64_t end_us = now_us() + ANSWER_US;
     if (asprintf(&address, "unix:path=%s", t->socket) < 0)
         return -ENOMEM;
     int r = sd_bus_new(&bus);
@@ -59,6 +106,28 @@ static int call(const struct cli_target *t, const char *method, const char *type
         r = sd_bus_set_address(bus, address);
     if (r >= 0)
         r = sd_bus_start(bus);
+    while (r >= 0 && (r = sd_bus_is_ready(bus)) == 0) {
+        uint64_t now = now_us();
+        if (now >= end_us)
+            return -ETIMEDOUT;
+        r = sd_bus_process(bus, NULL);
+        if (r == 0)
+            r = sd_bus_wait(bus, end_us - now);
+    }
+    if (r < 0)
+        return r;
+    *ret = bus;
+    bus = NULL;
+    return 0;
+}
+
+/* One method call with an optional signature of strings; *ret_text (owned) gets a returned string, if any. */
+static int call(const struct cli_target *t, const char *method, const char *types, const char *a,
+                const char *b, char **ret_text, sd_bus_error *error)
+{
+    _cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+    int r = connect_bus(t, &bus);
     if (r >= 0)
         r = sd_bus_message_new_method_call(bus, &m, NULL, CONTROL_PATH, CONTROL_INTERFACE, method);
     if (r >= 0 && strcmp(types, "ss") == 0)
@@ -66,7 +135,7 @@ static int call(const struct cli_target *t, const char *method, const char *type
     if (r >= 0 && strcmp(types, "b") == 0)
         r = sd_bus_message_append(m, "b", a != NULL);
     if (r >= 0)
-        r = sd_bus_call(bus, m, 0, error, &reply);
+        r = sd_bus_call(bus, m, strcmp(method, "Status") == 0 ? ANSWER_US : CHANGE_US, error, &reply);
     const char *text = NULL;
     if (r >= 0 && ret_text && sd_bus_message_read(reply, "s", &text) > 0)
         *ret_text = strdup(text);
@@ -74,26 +143,25 @@ static int call(const struct cli_target *t, const char *method, const char *type
 }
 
 /* The status document; NULL and a cli_exit in *ret_exit, told. */
-static json_t *fetch_status(const struct cli_target *t, const char *command, int *ret_exit)
+static json_t *fetch_status(const struct request *q, int *ret_exit)
 {
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     _cleanup_free_ char *text = NULL;
-    int r = call(t, "Status", "", NULL, NULL, &text, &error);
+    int r = call(&q->target, "Status", "", NULL, NULL, &text, &error);
     json_t *root = r >= 0 && text ? json_loads(text, 0, NULL) : NULL;
-    if (!root)
-        *ret_exit = tell(command, t, r < 0 ? r : -EBADMSG, &error);
+    *ret_exit = root ? CLI_EXIT_OK : tell(q, r < 0 ? r : -EBADMSG, &error);
     return root;
 }
 
 int cmd_status(const struct cli_args *args)
 {
-    struct cli_target t = {0};
-    int exit_status = cli_target_find(args, &t);
-    json_t *root = exit_status ? NULL : fetch_status(&t, "status", &exit_status);
+    struct request q;
+    int exit_status = request_begin(&q, args, "status");
+    json_t *root = exit_status ? NULL : fetch_status(&q, &exit_status);
     if (root)
         exit_status = status_print(root, args);
     json_decref(root);
-    cli_target_deinit(&t);
+    request_end(&q);
     return exit_status;
 }
 
@@ -140,18 +208,18 @@ static int not_done(const char *command, const char *what)
     return CLI_EXIT_FAILED;
 }
 
-static int wait_for(const struct cli_target *t, const char *command, const struct wait *w)
+static int wait_for(const struct request *q, const struct wait *w)
 {
     for (uint64_t waited = 0; waited < WAIT_MAX_US; waited += WAIT_STEP_US) {
-        int exit_status = CLI_EXIT_OK;
-        json_t *root = fetch_status(t, command, &exit_status);
+        int exit_status;
+        json_t *root = fetch_status(q, &exit_status);
         if (!root)
             return exit_status;
         json_t *unit = unit_of(root, w->unit);
         const char *state = json_string_value(json_object_get(unit, "state"));
         bool over = unit && wait_is_over(unit, w), failed = state && strcmp(state, "failed") == 0;
         if (w->want_frozen && !json_is_true(json_object_get(unit, "frozen"))) {
-            fprintf(stderr, "weir %s: %s is %s: only a running unit can be frozen\n", command, w->unit,
+            fprintf(stderr, "weir %s: %s is %s: only a running unit can be frozen\n", q->command, w->unit,
                     state ? state : "gone");
             json_decref(root);
             return CLI_EXIT_FAILED;
@@ -164,46 +232,52 @@ static int wait_for(const struct cli_target *t, const char *command, const struc
         json_decref(root);
         (void)usleep(WAIT_STEP_US);
     }
-    return not_done(command, w->unit);
+    return not_done(q->command, w->unit);
 }
 
-static int64_t generation_of(const struct cli_target *t, const char *unit, bool *ret_wrapped)
+/* What the unit was before the command: *ret_generation, *ret_wrapped. A cli_exit, told. */
+static int look_at_unit(const struct request *q, const char *unit, int64_t *ret_generation, bool *ret_wrapped)
 {
-    int ignored;
-    json_t *root = fetch_status(t, "status", &ignored);
+    int exit_status;
+    json_t *root = fetch_status(q, &exit_status);
     json_t *u = root ? unit_of(root, unit) : NULL;
-    int64_t generation = json_integer_value(json_object_get(u, "generation"));
     const char *kind = json_string_value(json_object_get(u, "kind"));
+    *ret_generation = json_integer_value(json_object_get(u, "generation"));
     *ret_wrapped = kind && strcmp(kind, "wrapped") == 0;
     json_decref(root);
-    return generation;
+    return exit_status;
+}
+
+static int carry_out(const struct request *q, const char *unit)
+{
+    static const char *const running[] = {"ready", NULL}, *const stopped[] = {"stopped", "failed", NULL};
+    const char *verb = q->command;
+    bool wrapped, is_freeze = strcmp(verb, "freeze") == 0;
+    int64_t generation;
+    int exit_status = look_at_unit(q, unit, &generation, &wrapped);
+    if (exit_status)
+        return exit_status;
+    struct wait w = {.unit = unit, .states = strcmp(verb, "stop") == 0 ? stopped : running};
+    w.generation_above = strcmp(verb, "restart") == 0 ? generation : -1;
+    w.check_frozen = is_freeze || strcmp(verb, "thaw") == 0;
+    w.want_frozen = is_freeze;
+    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    int r = call(&q->target, "Command", "ss", verb, unit, NULL, &error);
+    if (r < 0)
+        return tell(q, r, &error);
+    if (!wrapped || strcmp(verb, "start") != 0)
+        return wait_for(q, &w);
+    printf("%s: its server may start it\n", unit);
+    return CLI_EXIT_OK;
 }
 
 static int unit_command(const struct cli_args *args, const char *verb)
 {
-    static const char *const running[] = {"ready", NULL}, *const stopped[] = {"stopped", "failed", NULL};
-    struct cli_target t = {0};
-    int exit_status = cli_target_find(args, &t);
-    if (exit_status)
-        return exit_status;
-    const char *unit = args->words[0];
-    bool wrapped = false, is_restart = strcmp(verb, "restart") == 0, is_stop = strcmp(verb, "stop") == 0;
-    bool is_freeze = strcmp(verb, "freeze") == 0, is_thaw = strcmp(verb, "thaw") == 0;
-    struct wait w = {.unit = unit, .states = is_stop ? stopped : running, .generation_above = -1};
-    int64_t generation = generation_of(&t, unit, &wrapped);
-    if (is_restart)
-        w.generation_above = generation;
-    w.check_frozen = is_freeze || is_thaw;
-    w.want_frozen = is_freeze;
-    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-    int r = call(&t, "Command", "ss", verb, unit, NULL, &error);
-    if (r < 0)
-        exit_status = tell(verb, &t, r, &error);
-    else if (wrapped && strcmp(verb, "start") == 0)
-        printf("%s: its server may start it\n", unit);
-    else
-        exit_status = wait_for(&t, verb, &w);
-    cli_target_deinit(&t);
+    struct request q;
+    int exit_status = request_begin(&q, args, verb);
+    if (exit_status == CLI_EXIT_OK)
+        exit_status = carry_out(&q, args->words[0]);
+    request_end(&q);
     return exit_status;
 }
 
@@ -234,35 +308,40 @@ static bool wait_end(const struct cli_target *t, int pidfd)
     if (pidfd >= 0)
         return poll(&end, 1, (int)(WAIT_MAX_US / USEC_PER_MSEC)) == 1;
     for (uint64_t waited = 0; waited < WAIT_MAX_US; waited += WAIT_STEP_US) {
-        _cleanup_free_ char *text = NULL;
-        int r = call(t, "Status", "", NULL, NULL, &text, NULL);
-        if (r == -ENOENT || r == -ECONNREFUSED)
+        if (!cli_target_is_running(t))
             return true;
         (void)usleep(WAIT_STEP_US);
     }
     return false;
 }
 
-static int stop_supervisor(const struct cli_args *args)
+static int shut_down(const struct request *q, bool keep)
 {
-    struct cli_target t = {0};
-    int exit_status = cli_target_find(args, &t);
-    if (exit_status)
+    int exit_status;
+    json_t *root = fetch_status(q, &exit_status);
+    if (!root)
         return exit_status;
-    json_t *root = fetch_status(&t, "stop", &exit_status);
     pid_t pid = (pid_t)json_integer_value(json_object_get(root, "pid"));
     json_decref(root);
     /* over when the process is: only then its folders and its lock are free for the next one */
     _cleanup_close_ int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-    int r = exit_status ? 0 : call(&t, "Shutdown", "b", args->keep ? "" : NULL, NULL, NULL, &error);
+    int r = call(&q->target, "Shutdown", "b", keep ? "" : NULL, NULL, NULL, &error);
     if (r < 0)
-        exit_status = tell("stop", &t, r, &error);
-    if (exit_status == CLI_EXIT_OK && wait_end(&t, pidfd))
-        printf("%s: %s\n", t.name, args->keep ? "ended, its units go on" : "stopped");
-    else if (exit_status == CLI_EXIT_OK)
-        exit_status = not_done("stop", t.name);
-    cli_target_deinit(&t);
+        return tell(q, r, &error);
+    if (!wait_end(&q->target, pidfd))
+        return not_done("stop", q->target.name);
+    printf("%s: %s\n", q->target.name, keep ? "ended, its units go on" : "stopped");
+    return CLI_EXIT_OK;
+}
+
+static int stop_supervisor(const struct cli_args *args)
+{
+    struct request q;
+    int exit_status = request_begin(&q, args, "stop");
+    if (exit_status == CLI_EXIT_OK)
+        exit_status = shut_down(&q, args->keep);
+    request_end(&q);
     return exit_status;
 }
 
@@ -280,18 +359,16 @@ int cmd_stop(const struct cli_args *args)
 static int simple_call(const struct cli_args *args, const char *command, const char *method,
                        const char *types, const char *a, const char *b, const char *done)
 {
-    struct cli_target t = {0};
-    int exit_status = cli_target_find(args, &t);
-    if (exit_status)
-        return exit_status;
+    struct request q;
+    int exit_status = request_begin(&q, args, command);
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     _cleanup_free_ char *text = NULL;
-    int r = call(&t, method, types, a, b, &text, &error);
+    int r = exit_status ? 0 : call(&q.target, method, types, a, b, &text, &error);
     if (r < 0)
-        exit_status = tell(command, &t, r, &error);
-    else
+        exit_status = tell(&q, r, &error);
+    else if (!exit_status)
         printf("%s", text && text[0] ? text : done);
-    cli_target_deinit(&t);
+    request_end(&q);
     return exit_status;
 }
 

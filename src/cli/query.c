@@ -95,7 +95,7 @@ int cli_query_open(const struct cli_args *args, struct cli_query *ret)
 {
     struct err err = ERR_NULL;
     *ret = (struct cli_query){0};
-    int r = cli_target_find(args, &ret->target);
+    int r = cli_target_find(args, CLI_WANT_HISTORY, &ret->target);
     if (r != CLI_EXIT_OK)
         return r;
     int e = store_reader_open(ret->target.history, &ret->reader, &err);
@@ -103,7 +103,10 @@ int cli_query_open(const struct cli_args *args, struct cli_query *ret)
         fprintf(stderr, "weir: %s has no history yet (%s)\n", ret->target.name, err.text);
     else if (e < 0)
         fprintf(stderr, "weir: %s\n", err.text);
-    r = e == -ENOENT ? CLI_EXIT_NOT_RUNNING : e < 0 ? CLI_EXIT_FAILED : fill_filter(args, ret);
+    if (e < 0)
+        r = e == -ENOENT ? CLI_EXIT_NOT_RUNNING : e == -EACCES ? CLI_EXIT_DENIED : CLI_EXIT_FAILED;
+    else
+        r = fill_filter(args, ret);
     if (r != CLI_EXIT_OK)
         cli_query_close(ret);
     return r;

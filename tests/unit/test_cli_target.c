@@ -10,7 +10,12 @@ static struct history h;
 
 static int find(const char *name, const char *config, struct cli_target *t)
 {
-    return cli_target_find(&(struct cli_args){.name = name, .config = config}, t);
+    return cli_target_find(&(struct cli_args){.name = name, .config = config}, CLI_WANT_HISTORY, t);
+}
+
+static int find_running(const char *name, struct cli_target *t)
+{
+    return cli_target_find(&(struct cli_args){.name = name}, CLI_WANT_RUNNING, t);
 }
 
 static void test_config_tells_the_folders(void **state)
@@ -35,6 +40,14 @@ static void test_names_that_are_paths_are_refused(void **state)
     assert_int_equal(find("../etc", NULL, &t), CLI_EXIT_USAGE);
     assert_int_equal(find("", NULL, &t), CLI_EXIT_USAGE);
     assert_int_equal(find("..", NULL, &t), CLI_EXIT_USAGE);
+}
+
+static void test_config_and_name_do_not_go_together(void **state)
+{
+    (void)state;
+    struct cli_target t;
+    cli_caught_config(&h);
+    assert_int_equal(find("search-docs", cli_config_path, &t), CLI_EXIT_USAGE);
 }
 
 static void make_state(const char *name)
@@ -78,15 +91,23 @@ static _Noreturn void as_user(void)
     setenv("XDG_RUNTIME_DIR", run, 1);
     setenv("XDG_STATE_HOME", state, 1);
     MUST(find(NULL, NULL, &t) == CLI_EXIT_NOT_RUNNING);
+    MUST(find_running(NULL, &t) == CLI_EXIT_NOT_RUNNING);
     make_state("one");
     MUST(find(NULL, NULL, &t) == CLI_EXIT_OK && strcmp(t.name, "one") == 0);
     cli_target_deinit(&t);
     make_state("two");
     MUST(find(NULL, NULL, &t) == CLI_EXIT_USAGE);
+    MUST(find_running(NULL, &t) == CLI_EXIT_NOT_RUNNING); /* histories are not asked */
     int fd = listen_as("two");
+    MUST(find_running(NULL, &t) == CLI_EXIT_OK && strcmp(t.name, "two") == 0 && cli_target_is_running(&t));
+    cli_target_deinit(&t);
+    int other = listen_as("three");
+    MUST(find_running(NULL, &t) == CLI_EXIT_USAGE);
+    close(other);
     MUST(find(NULL, NULL, &t) == CLI_EXIT_OK && strcmp(t.name, "two") == 0);
     cli_target_deinit(&t);
     close(fd); /* the socket file stays, nobody listens */
+    MUST(find_running(NULL, &t) == CLI_EXIT_NOT_RUNNING);
     MUST(find(NULL, NULL, &t) == CLI_EXIT_USAGE);
     MUST(find("one", NULL, &t) == CLI_EXIT_OK && strstr(t.history, "/state/weir/one/history.db"));
     cli_target_deinit(&t);
@@ -167,6 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_config_tells_the_folders, setup, teardown),
         cmocka_unit_test_setup_teardown(test_names_that_are_paths_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_config_and_name_do_not_go_together, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_only_one_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(test_history_is_read_by_who_may_not_write, setup, teardown),
     };

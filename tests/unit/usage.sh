@@ -47,6 +47,7 @@ check 'doctor' 0 '^layout ' doctor
 check 'doctor json' 0 '"layout":' doctor --json
 check 'no supervisor' 3 'nobody-here' status -n nobody-here
 check 'no history' 3 'nobody-here' history -n nobody-here
+check 'config and name' 2 'give one of them' status -c x.ini -n nobody-here
 check 'bash completion' 0 'complete .*weir' --print-completion bash
 check 'zsh completion' 0 '#compdef weir' --print-completion zsh
 check 'completion of another shell' 2 'bash and zsh' --print-completion fish

@@ -15,8 +15,8 @@ enum cli_exit {
     CLI_EXIT_OK = 0,
     CLI_EXIT_FAILED = 1,      /* the command could not do it; also: the config has errors, a unit failed */
     CLI_EXIT_USAGE = 2,       /* wrong words on the command line */
-    CLI_EXIT_NOT_RUNNING = 3, /* no supervisor (or no history) of that name */
-    CLI_EXIT_DENIED = 4,      /* the supervisor refused: not allowed */
+    CLI_EXIT_NOT_RUNNING = 3, /* no supervisor runs, or none (or no history) of that name */
+    CLI_EXIT_DENIED = 4,      /* not allowed: by the supervisor, or the file system */
 };
 
 enum cli_format { CLI_FORMAT_TABLE, CLI_FORMAT_JSON, CLI_FORMAT_CSV };
@@ -47,10 +47,20 @@ struct cli_target {
     char *socket;  /* RUN_DIR/control.sock */
 };
 
-/* Finds it: -c CONFIG reads the file; -n NAME; else the only running one, else the only one with a history
- * (root: /run/weir/ and /var/lib/weir/; else the XDG places). Prints what is wrong to stderr and returns a
- * cli_exit. */
-int cli_target_find(const struct cli_args *args, struct cli_target *ret);
+enum cli_want {
+    CLI_WANT_RUNNING, /* a command that asks the supervisor */
+    CLI_WANT_HISTORY, /* a command that reads the record */
+};
+
+/* Finds it: -c CONFIG reads the file; -n NAME; else the only one that runs, respectively has a history (of several
+ * histories the one whose supervisor runs). Root looks in /run/weir and /var/lib/weir; others in the XDG places
+ * first. Prints what is wrong to stderr and returns a cli_exit. */
+int cli_target_find(const struct cli_args *args, enum cli_want want, struct cli_target *ret);
+/* Does its supervisor answer connections? */
+bool cli_target_is_running(const struct cli_target *t);
+/* Tells on stderr what a killed supervisor has left running, and what to do; nothing when it left nothing (or who
+ * asks may not know). config: as given with -c, or NULL. */
+void cli_tell_left_behind(const char *run_dir, const char *config);
 void cli_target_deinit(struct cli_target *t);
 
 /* Commands; each returns a cli_exit and prints its own errors to stderr ("weir: ..."). */
