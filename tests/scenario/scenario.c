@@ -13,8 +13,8 @@
  *     supervisor key=value ...           interval, fast_interval, seed
  *     manual                             the trace answers decisions itself
  *     host NAME key=value ...            manners: ready=, term=, kill=, exit_after= (times or "never"), code=,
- *                                        signal=, oom=, spawn_error=, outcome_error=, life=BASE+RATE, of=SERVER,
- *                                        respawns=yes
+ *                                        signal=, oom=, spawn_error=, outcome_error=, life=BASE+RATE,
+ *                                        held=SHARE (of the growth that a throttle leaves), of=SERVER, respawns=yes
  *     set NAME field=value ...           what the next samples say ("field=-": reading missing)
  *     ramp NAME field FROM..TO TIME [every STEP]
  *     hold NAME TIME [every STEP]        samples; without STEP as often as the engine asks
@@ -84,6 +84,14 @@ static uint64_t size(const struct story *s, const char *text)
     if (!text || parse_size(text, &bytes) < 0)
         broken(s, "not a size: %s", text ? text : "(nothing)");
     return bytes;
+}
+
+static uint32_t share(const struct story *s, const char *text)
+{
+    uint32_t permyriad;
+    if (parse_percent(text, &permyriad) < 0)
+        broken(s, "not a share: %s", text);
+    return permyriad;
 }
 
 struct choice {
@@ -276,6 +284,8 @@ static void set_manner(struct story *s, struct sim_manner *m, const char *key, c
         m->outcome_error = atoi(value);
     else if (strcmp(key, "life") == 0)
         set_life(s, m, value);
+    else if (strcmp(key, "held") == 0)
+        m->held_permyriad = share(s, value);
     else if (strcmp(key, "of") == 0)
         m->child_of = unit_named(s, value);
     else if (strcmp(key, "respawns") == 0)

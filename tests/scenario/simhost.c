@@ -46,6 +46,7 @@ int sim_add_unit(struct sim *s, const char *name)
         .kill_us = 5 * USEC_PER_MSEC,
         .exit_us = SIM_NEVER,
         .child_of = UNIT_NONE,
+        .held_permyriad = PERMYRIAD_ONE,
     };
     s->policy.unit_count++;
     return (int)i;
@@ -92,7 +93,9 @@ static void spawn(struct sim *s, const struct decision *d, enum event_how how)
     event.spawned.how = how;
     put(s, STEP_US, event);
     h->alive = h->populated = true;
-    h->spawned_us = s->now_us + STEP_US;
+    h->spawned_us = h->lived_at_us = s->now_us + STEP_US;
+    h->lived_us = 0;
+    h->throttled = h->pulsed = false;
     if (s->units[d->unit].has_ready && m->ready_us != SIM_NEVER)
         put(s, STEP_US + m->ready_us, of_unit(s, d->unit, EVENT_READY));
     if (m->exit_us != SIM_NEVER) {
@@ -132,6 +135,27 @@ static void answer_outcome(struct sim *s, const struct decision *d)
     put(s, STEP_US, outcome);
 }
 
+/* Lets a unit live up to now, at the pace that it had since the last time. */
+static void live(struct sim *s, struct sim_unit *h)
+{
+    uint32_t share = h->pulsed ? 0 : h->throttled ? h->manner.held_permyriad : PERMYRIAD_ONE;
+    if (s->now_us <= h->lived_at_us)
+        return;
+    h->lived_us += mul_div_u64(s->now_us - h->lived_at_us, share, PERMYRIAD_ONE);
+    h->lived_at_us = s->now_us;
+}
+
+static void hold_back(struct sim *s, const struct decision *d)
+{
+    struct sim_unit *h = &s->hosts[d->unit];
+    live(s, h);
+    if (d->kind == DECISION_THROTTLE || d->kind == DECISION_UNTHROTTLE)
+        h->throttled = d->kind == DECISION_THROTTLE;
+    h->pulsed = d->kind == DECISION_PULSE_FREEZE;
+    if (d->kind == DECISION_THROTTLE || d->kind == DECISION_PULSE_FREEZE)
+        answer_outcome(s, d);
+}
+
 static void obey(struct sim *s, const struct decision *d)
 {
     switch (d->kind) {
@@ -159,15 +183,15 @@ static void obey(struct sim *s, const struct decision *d)
             put_arrival(s, d->unit, STEP_US);
         break;
     case DECISION_THROTTLE:
+    case DECISION_UNTHROTTLE:
     case DECISION_PULSE_FREEZE:
-        answer_outcome(s, d);
+    case DECISION_PULSE_THAW:
+        hold_back(s, d);
         break;
     case DECISION_REFUSE:
     case DECISION_NOTIFY:
-    case DECISION_UNTHROTTLE:
     case DECISION_FREEZE:
     case DECISION_THAW:
-    case DECISION_PULSE_THAW:
     case DECISION_RESTART:
     case DECISION_STOP:
     case DECISION_FAIL:
@@ -253,9 +277,10 @@ static void sample(struct sim *s, uint16_t unit)
 {
     struct sim_unit *h = &s->hosts[unit];
     const struct sim_manner *m = &h->manner;
+    live(s, h);
     if (m->has_life && s->now_us >= h->spawned_us)
         sample_set(&h->sample, SAMPLE_MEMORY_CURRENT,
-                   m->base_bytes + mul_div_u64(m->rate_bytes, s->now_us - h->spawned_us, USEC_PER_SEC));
+                   m->base_bytes + mul_div_u64(m->rate_bytes, h->lived_us, USEC_PER_SEC));
     struct event event = of_unit(s, unit, EVENT_SAMPLE);
     event.sample = h->sample;
     event.sample.t_us = s->now_us;

@@ -25,9 +25,10 @@ struct sim_manner {
     int32_t spawn_error;
     uint64_t base_bytes, rate_bytes; /* memory at the start of a life, growth per second */
     bool has_life;
-    bool respawns;         /* wrapped: started anew by its server when it ended */
-    uint16_t child_of;     /* wrapped: started when this unit is ready; UNIT_NONE */
-    int32_t outcome_error; /* THROTTLE and FREEZE pulses fail with it; 0 = done */
+    uint32_t held_permyriad; /* share of that growth that a throttle leaves; a freeze pulse leaves none */
+    bool respawns;           /* wrapped: started anew by its server when it ended */
+    uint16_t child_of;       /* wrapped: started when this unit is ready; UNIT_NONE */
+    int32_t outcome_error;   /* THROTTLE and FREEZE pulses fail with it; 0 = done */
 };
 
 struct sim_unit {
@@ -37,6 +38,8 @@ struct sim_unit {
     bool populated;
     uint32_t generation;
     uint64_t spawned_us;
+    bool throttled, pulsed;
+    uint64_t lived_us, lived_at_us; /* time at full growth, until then */
 };
 
 struct sim_event {
