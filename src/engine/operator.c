@@ -15,16 +15,20 @@
  *       weir: it may be started again, and its server has respawn_wait to do so before it is restarted itself.
  *   (b) note when that is so already. A wrapped unit's waiting and further arrivals are refused until start.
  *   (c) note when it is so already, or the host cannot.
- *   A note (amount[0] = the state) says that nothing was done.
+ *   A note says that nothing was done: amount[0] = the state, amount[1] = 1 + the verb; reason and rejections say
+ *   what stood in the way where the state does not.
  */
 #include "state.h"
 
 static const struct why why_operator = {.rule = operator_rule, .reason = REASON_OPERATOR};
 
-static struct decision *nothing_to_do(struct turn *t, struct engine_unit *u)
+/* REASON_OPERATOR: the state of the unit is what stands in the way. */
+static struct decision *nothing_to_do(struct turn *t, struct engine_unit *u, enum decision_reason reason)
 {
-    struct decision *d = engine_emit(t, u, DECISION_NOTE, &why_operator);
+    struct why why = why_of(operator_rule, reason);
+    struct decision *d = engine_emit(t, u, DECISION_NOTE, &why);
     d->amount[0] = u->state;
+    d->amount[1] = 1 + (uint64_t)t->event->operator_.verb;
     return d;
 }
 
@@ -53,15 +57,17 @@ static void start_wrapped(struct turn *t, struct engine_unit *u)
     if (u->state == UNIT_STATE_FAILED)
         unit_move(t, u, UNIT_STATE_STOPPED, &why_operator);
     else
-        nothing_to_do(t, u);
+        nothing_to_do(t, u, REASON_OPERATOR)->rejected = 1U << REJECTED_SERVER;
     unit_await_server(t, u);
 }
 
 /* From a state in which nothing runs. */
 static void start(struct turn *t, struct engine_unit *u)
 {
-    if (t->e->ending != REASON_NONE || !unit_policy(t, u)->enabled) {
-        nothing_to_do(t, u);
+    if (t->e->ending != REASON_NONE) {
+        nothing_to_do(t, u, t->e->ending);
+    } else if (!unit_policy(t, u)->enabled) {
+        nothing_to_do(t, u, REASON_CONFIGURED);
     } else if (unit_policy(t, u)->kind == UNIT_KIND_WRAPPED) {
         start_wrapped(t, u);
     } else {
@@ -91,19 +97,23 @@ static void stop(struct turn *t, struct engine_unit *u)
 static void verb_start(struct turn *t, struct engine_unit *u)
 {
     if (unit_is_running(u))
-        nothing_to_do(t, u);
+        nothing_to_do(t, u, REASON_OPERATOR);
     else if (u->state != UNIT_STATE_STOPPING)
         start(t, u);
-    else if (u->stop.then == THEN_START || t->e->ending != REASON_NONE)
-        nothing_to_do(t, u);
+    else if (t->e->ending != REASON_NONE)
+        nothing_to_do(t, u, t->e->ending);
+    else if (u->stop.then == THEN_START)
+        nothing_to_do(t, u, REASON_OPERATOR);
     else
         start_again(t, u);
 }
 
 static void verb_stop(struct turn *t, struct engine_unit *u)
 {
-    if (u->held_down || u->state == UNIT_STATE_FAILED || t->e->ending != REASON_NONE)
-        nothing_to_do(t, u);
+    if (u->held_down || u->state == UNIT_STATE_FAILED)
+        nothing_to_do(t, u, REASON_OPERATOR);
+    else if (t->e->ending != REASON_NONE)
+        nothing_to_do(t, u, t->e->ending);
     else
         stop(t, u);
 }
@@ -116,18 +126,18 @@ static void verb_restart(struct turn *t, struct engine_unit *u)
         start_again(t, u);
 }
 
-static bool can_freeze(const struct turn *t, const struct engine_unit *u)
-{
-    return unit_is_running(u) && u->state != UNIT_STATE_STARTING && !u->frozen &&
-           t->e->ending == REASON_NONE && (unit_policy(t, u)->abilities & ABILITY_FREEZE);
-}
-
 static void verb_freeze(struct turn *t, struct engine_unit *u)
 {
-    if (!can_freeze(t, u)) {
-        struct decision *d = nothing_to_do(t, u);
-        if (!(unit_policy(t, u)->abilities & ABILITY_FREEZE))
-            d->rejected |= 1U << REJECTED_UNSUPPORTED;
+    if (!(unit_policy(t, u)->abilities & ABILITY_FREEZE)) {
+        nothing_to_do(t, u, REASON_OPERATOR)->rejected = 1U << REJECTED_UNSUPPORTED;
+        return;
+    }
+    if (!unit_is_running(u) || u->state == UNIT_STATE_STARTING || u->frozen) {
+        nothing_to_do(t, u, REASON_OPERATOR);
+        return;
+    }
+    if (t->e->ending != REASON_NONE) {
+        nothing_to_do(t, u, t->e->ending);
         return;
     }
     throttle_end(t, u, &why_operator);
@@ -138,7 +148,7 @@ static void verb_freeze(struct turn *t, struct engine_unit *u)
 static void verb_thaw(struct turn *t, struct engine_unit *u)
 {
     if (!u->frozen) {
-        nothing_to_do(t, u);
+        nothing_to_do(t, u, REASON_OPERATOR);
         return;
     }
     u->frozen = false;

@@ -292,6 +292,8 @@ static void back_off(struct turn *t, struct engine_unit *u, const struct why *wh
     struct decision *d = engine_emit(t, u, DECISION_BACKOFF, why);
     d->amount[0] = delay;
     d->amount[1] = u->attempts;
+    if (unit_policy(t, u)->kind == UNIT_KIND_WRAPPED)
+        d->rejected = 1U << REJECTED_SERVER;
     u->cause_id = d->id;
     u->failure_restarts++;
     if (delay == 0) {

@@ -2,6 +2,7 @@
 /*
  * A decision as one sentence:
  *     [would have: ] WHAT [: EVIDENCE] [: REASON] [: EVIDENCE] [; no stronger step: REJECTIONS]
+ *     note on UNIT: asked to VERB it, nothing done: WHAT STOOD IN THE WAY
  * Evidence against a threshold stands before the reason ("memory.current 217.6M, threshold 217.5M, held 1s:
  * memory stayed above the threshold"), evidence that completes the reason after it ("its main process exited:
  * code 3"). WHAT is a row of `actions`, EVIDENCE a row of `evidences`.
@@ -14,6 +15,7 @@
 
 #include "codec.h"
 #include "weir/base/units.h"
+#include "weir/model/event.h"
 
 /* --- values -------------------------------------------------------------------------------------- */
 
@@ -93,6 +95,15 @@ static void put_pulse(struct text_out *o, const struct decision *d)
     put_usec(o, d->amount[0]);
 }
 
+/* Where "after" is evidence, it says so there. */
+static void put_lasted(struct text_out *o, const struct decision *d)
+{
+    if (d->amount[0] == 0 || d->metric == METRIC_ELAPSED)
+        return;
+    text_put(o, " after ");
+    put_usec(o, d->amount[0]);
+}
+
 static void put_failures(struct text_out *o, const struct decision *d)
 {
     if (d->amount[0])
@@ -102,10 +113,10 @@ static void put_failures(struct text_out *o, const struct decision *d)
 static void put_backoff(struct text_out *o, const struct decision *d)
 {
     if (d->amount[0]) {
-        text_put(o, " again in ");
+        text_put(o, " in ");
         put_usec(o, d->amount[0]);
     } else {
-        text_put(o, " again at once");
+        text_put(o, " at once");
     }
     if (d->amount[1])
         text_put(o, " (try %" PRIu64 ")", d->amount[1]);
@@ -142,7 +153,7 @@ static const struct action actions[DECISION_KIND_COUNT] = {
     [DECISION_CLEAN] = {"remove the cgroup of ", "", NULL},
     [DECISION_NOTIFY] = {"ask ", " to give memory back", NULL},
     [DECISION_THROTTLE] = {"throttle ", "", put_throttle},
-    [DECISION_UNTHROTTLE] = {"stop throttling ", "", NULL},
+    [DECISION_UNTHROTTLE] = {"stop throttling ", "", put_lasted},
     [DECISION_FREEZE] = {"freeze ", "", NULL},
     [DECISION_THAW] = {"thaw ", "", NULL},
     [DECISION_PULSE_FREEZE] = {"freeze ", "", put_pulse},
@@ -150,11 +161,24 @@ static const struct action actions[DECISION_KIND_COUNT] = {
     [DECISION_RESTART] = {"restart ", "", NULL},
     [DECISION_STOP] = {"stop ", "", NULL},
     [DECISION_FAIL] = {"give up ", "", put_failures},
-    [DECISION_BACKOFF] = {"start ", "", put_backoff},
+    [DECISION_BACKOFF] = {"start ", " again", put_backoff},
     [DECISION_STATE] = {"", "", put_states},
     [DECISION_NOTE] = {"note on ", "", NULL},
     [DECISION_EXIT] = {"end ", "", put_status},
 };
+
+/* A back-off that only says when a unit may be started by another. */
+static const struct action backoff_of_server = {"", " may be started again by its server", put_backoff};
+
+static bool is_rejected(const struct decision *d, enum decision_rejection rejection)
+{
+    return d->rejected >> rejection & 1U;
+}
+
+static bool is_backoff_of_server(const struct decision *d)
+{
+    return d->kind == DECISION_BACKOFF && is_rejected(d, REJECTED_SERVER);
+}
 
 static void put_action(struct text_out *o, const struct decision *d, const char *const *unit_names)
 {
@@ -162,7 +186,7 @@ static void put_action(struct text_out *o, const struct decision *d, const char 
         text_put(o, "?");
         return;
     }
-    const struct action *a = &actions[d->kind];
+    const struct action *a = is_backoff_of_server(d) ? &backoff_of_server : &actions[d->kind];
     text_put(o, "%s%s%s", a->before, d->unit == UNIT_NONE ? "weir" : unit_names[d->unit], a->after);
     if (a->detail)
         a->detail(o, d);
@@ -229,20 +253,82 @@ static void put_rejections(struct text_out *o, uint32_t rejected)
         }
 }
 
+static void put_reason(struct text_out *o, const struct decision *d)
+{
+    const char *text = decision_reason_text(d->reason);
+    if (d->reason == REASON_NO_HELP && d->kind == DECISION_RESTART && d->amount[1]) {
+        text_put(o, ": holding it back for ");
+        put_usec(o, d->amount[1]);
+        text_put(o, " did not help");
+    } else if (*text) {
+        text_put(o, ": %s", text);
+    }
+}
+
+/* --- asked for in vain ----------------------------------------------------------------------------- */
+
+static bool is_asked_in_vain(const struct decision *d)
+{
+    return d->kind == DECISION_NOTE && d->amount[1] >= 1 && d->amount[1] <= EVENT_VERB_COUNT;
+}
+
+static const char *state_clause(uint64_t state)
+{
+    static const char *const clauses[UNIT_STATE_COUNT] = {
+        [UNIT_STATE_STOPPED] = "it is stopped",   [UNIT_STATE_STARTING] = "it is starting",
+        [UNIT_STATE_READY] = "it is running",     [UNIT_STATE_DRAINING] = "it is running",
+        [UNIT_STATE_STOPPING] = "it is stopping", [UNIT_STATE_BACKOFF] = "it waits for its next start",
+        [UNIT_STATE_FAILED] = "it was given up",  [UNIT_STATE_ADOPTED] = "it is running",
+    };
+    return state < UNIT_STATE_COUNT ? clauses[state] : "?";
+}
+
+static const char *hindrance(const struct decision *d, enum event_verb verb)
+{
+    uint64_t state = d->amount[0];
+    bool runs = state == UNIT_STATE_READY || state == UNIT_STATE_DRAINING || state == UNIT_STATE_ADOPTED;
+    if (is_rejected(d, REJECTED_UNSUPPORTED))
+        return decision_rejection_text(REJECTED_UNSUPPORTED);
+    if (d->reason != REASON_OPERATOR)
+        return decision_reason_text(d->reason);
+    if (verb == EVENT_VERB_THAW)
+        return "it is not frozen";
+    if (verb == EVENT_VERB_FREEZE && runs)
+        return "it is frozen already";
+    if ((verb == EVENT_VERB_START || verb == EVENT_VERB_RESTART) && state == UNIT_STATE_STOPPING)
+        return "it starts again once it has stopped";
+    return state_clause(state);
+}
+
+static void put_asked(struct text_out *o, const struct decision *d)
+{
+    enum event_verb verb = (enum event_verb)(d->amount[1] - 1);
+    text_put(o, ": asked to %s it", event_verb_name(verb));
+    if (is_rejected(d, REJECTED_SERVER))
+        text_put(o, ": %s, and may do so now", decision_rejection_text(REJECTED_SERVER));
+    else
+        text_put(o, ", nothing done: %s", hindrance(d, verb));
+}
+
 const char *decision_narrate(const struct decision *d, const char *const *unit_names, char *buf, size_t size)
 {
     struct text_out o = text_begin(buf, size);
     bool after = has_evidence(d) && evidences[d->metric].completes_reason;
-    const char *reason = decision_reason_text(d->reason);
+    uint32_t rejected = d->rejected;
     if (d->observe)
         text_put(&o, "would have: ");
     put_action(&o, d, unit_names);
+    if (is_asked_in_vain(d)) {
+        put_asked(&o, d);
+        return buf;
+    }
+    if (is_backoff_of_server(d))
+        rejected &= ~(1U << REJECTED_SERVER);
     if (has_evidence(d) && !after)
         put_evidence(&o, d);
-    if (*reason)
-        text_put(&o, ": %s", reason);
+    put_reason(&o, d);
     if (after)
         put_evidence(&o, d);
-    put_rejections(&o, d->rejected);
+    put_rejections(&o, rejected);
     return buf;
 }

@@ -24,18 +24,21 @@
     X(CLEAN, "clean", STEP)               /* last reading, then remove the cgroup */                         \
     X(NOTIFY, "notify", INTERVENTION)     /* memory pressure protocol: tell the unit to give memory back */  \
     X(THROTTLE, "throttle", INTERVENTION) /* amount[0] = cpu share permyriad, amount[1] = memory.high */     \
-    X(UNTHROTTLE, "unthrottle", INTERVENTION) /* undo throttle and any freeze pulse */                       \
+    X(UNTHROTTLE, "unthrottle", INTERVENTION) /* undo throttle and pulses; amount[0] = lasted us */          \
     X(FREEZE, "freeze", INTERVENTION)                                                                        \
     X(THAW, "thaw", INTERVENTION)                                                                            \
     X(PULSE_FREEZE, "pulse-freeze", STEP) /* part of a throttle; amount[0] = length in us */                 \
     X(PULSE_THAW, "pulse-thaw", STEP)                                                                        \
-    X(RESTART, "restart", INTERVENTION) /* amount[0] = 1: planned recycle, 0: failure or operator */         \
+    /* amount[0] = 1: planned recycle, 0: failure or operator; amount[1] = throttled just before, us */      \
+    X(RESTART, "restart", INTERVENTION)                                                                      \
     X(STOP, "stop", INTERVENTION)                                                                            \
     X(FAIL, "fail", INTERVENTION) /* the unit is given up, loudly; amount[0] = failures in the window */     \
-    X(BACKOFF, "backoff", INTERVENTION) /* a failed unit starts again after amount[0] us; amount[1] = try */ \
-    X(STATE, "state", MARK)             /* amount[0] = from, amount[1] = to (enum unit_state) */             \
-    X(NOTE, "note", INTERVENTION)       /* something a person must know; nothing is done */                  \
-    X(EXIT, "exit", MARK)               /* the supervisor ends; amount[0] = exit status */
+    /* a failed unit starts again after amount[0] us; amount[1] = try; REJECTED_SERVER: its server may */    \
+    X(BACKOFF, "backoff", INTERVENTION)                                                                      \
+    X(STATE, "state", MARK) /* amount[0] = from, amount[1] = to (enum unit_state) */                         \
+    /* something a person must know; nothing is done. amount[1] = 1 + verb: what an operator asked for */    \
+    X(NOTE, "note", INTERVENTION)                                                                            \
+    X(EXIT, "exit", MARK) /* the supervisor ends; amount[0] = exit status */
 
 enum decision_kind {
 #define X(id, name, class) DECISION_##id,
@@ -60,6 +63,8 @@ enum decision_class { DECISION_CLASS_INTERVENTION, DECISION_CLASS_STEP, DECISION
     X(PRESSURE, "pressure", "tasks are stalled on memory")                                                   \
     X(NO_HELP, "no-help", "holding it back did not help")                                                    \
     X(RELEASED, "released", "memory fell below the release threshold")                                       \
+    X(FELL_BACK, "fell-back", "memory fell below what it was when the throttle began")                       \
+    X(STOPPED_GROWING, "stopped-growing", "memory has all but stopped growing")                              \
     X(TIME_BOUND, "time-bound", "its time bound was reached")                                                \
     X(EXIT_CODE, "exit-code", "its main process exited")                                                     \
     X(SIGNAL, "signal", "its main process was ended by a signal")                                            \
@@ -124,7 +129,8 @@ enum metric_type { METRIC_TYPE_BYTES, METRIC_TYPE_USEC, METRIC_TYPE_PERMYRIAD, M
     X(BASELINE, "baseline", "its memory right after a start is above the threshold")                         \
     X(NOT_HELD, "not-held", "the condition has not held long enough")                                        \
     X(OBSERVE, "observe", "mode = observe")                                                                  \
-    X(NO_LIMIT, "no-limit", "it has no memory limit")
+    X(NO_LIMIT, "no-limit", "it has no memory limit")                                                        \
+    X(SERVER, "server", "only its server can start it")
 
 enum decision_rejection {
 #define X(id, name, text) REJECTED_##id,
