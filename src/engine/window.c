@@ -92,6 +92,15 @@ uint64_t window_growth(const struct window *w)
     return recent < longer ? recent : longer;
 }
 
+bool window_growth_over(const struct window *w, uint64_t span_us, uint64_t *ret_growth)
+{
+    const struct window_row *then = window_before(w, span_us);
+    if (!then || row_peek(w, w->count - 1)->t_us - then->t_us < span_us)
+        return false;
+    *ret_growth = slope(w, span_us);
+    return true;
+}
+
 bool window_pressure(const struct window *w, uint64_t window_us, uint64_t *ret_permyriad)
 {
     if (window_us > WINDOW_SPAN_US)

@@ -35,6 +35,10 @@ const struct window_row *window_before(const struct window *w, uint64_t age_us);
  * falling or when there are less than 200 ms of data. */
 uint64_t window_growth(const struct window *w);
 
+/* Growth in bytes per second over the last span_us, breaks in it included; 0 when falling. false: there is not as much
+ * data (the ring holds 15 s). */
+bool window_growth_over(const struct window *w, uint64_t span_us, uint64_t *ret_growth);
+
 /* Share of the last window_us that all tasks were stalled on memory, in permyriad. false: not enough data.
  * A window longer than the ring (15 s) counts as 15 s. */
 bool window_pressure(const struct window *w, uint64_t window_us, uint64_t *ret_permyriad);

@@ -87,6 +87,23 @@ static void test_burst_of_rows_is_thinned(void **state)
     assert_true(window_before(&w, 0)->t_us < 20000 * MS);
 }
 
+static void test_growth_over_a_span(void **state)
+{
+    (void)state;
+    struct window w = {0};
+    uint64_t growth;
+    assert_false(window_growth_over(&w, 1000 * MS, &growth));
+    for (uint64_t t = 0; t < 1000 * MS; t += 100 * MS) /* grows for 200 ms, stands still for 200 ms */
+        push(&w, t, (t / (400 * MS) * 2 + t / (200 * MS) % 2) * MB, 0);
+    assert_false(window_growth_over(&w, 1000 * MS, &growth)); /* 900 ms of data */
+    push(&w, 1000 * MS, 5 * MB, 0);
+    assert_true(window_growth_over(&w, 1000 * MS, &growth));
+    assert_int_equal(growth, 5 * MB);
+    push(&w, 1100 * MS, 0, 0);
+    assert_true(window_growth_over(&w, 1000 * MS, &growth));
+    assert_int_equal(growth, 0); /* falling */
+}
+
 static void test_pressure(void **state)
 {
     (void)state;
@@ -115,6 +132,7 @@ int main(void)
         cmocka_unit_test(test_jump_is_no_growth),
         cmocka_unit_test(test_jump_between_irregular_readings),
         cmocka_unit_test(test_burst_of_rows_is_thinned),
+        cmocka_unit_test(test_growth_over_a_span),
         cmocka_unit_test(test_pressure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
