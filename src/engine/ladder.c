@@ -14,15 +14,17 @@
  *   THROTTLE  used >= throttle                                       one sample             throttle_max, then a
  *             eta < throttle_eta and used > notify                   CONFIRM                cool-down as long and
  *             full pressure >= bound and memory.current > notify     the pressure window    2 % of the limit more
+ *             (undone earlier: throttle.c)
  *   RESTART   used >= critical                                       one sample, no grace   failure budget, or
  *             used >= restart                                        restart_hold           recycle.c's bounds
  *             eta < restart_eta and used >= throttle                 CONFIRM
- *             throttled to the bound, still above throttle, grown    throttle_max
+ *             throttled to the bound, above throttle, grows on       throttle_max
  *
  * "used" is memory.current less the page cache that the kernel can drop (memory.stat file without shmem):
- * a unit that reads big files sits at its limit for ever and is well. Where memory.stat is not read, it is
- * memory.current. CONFIRM = two samples in a row and CONFIRM_US: as long as the short slope of window.c, so
- * that one jump between two samples is never taken for a leak. A missing reading neither confirms nor denies.
+ * a unit that reads big files sits at its limit for ever and is well. While memory.stat is not read, the last
+ * figure stands in for CACHE_KEPT_US; then used is memory.current. CONFIRM = two samples in a row and CONFIRM_US:
+ * as long as the short slope of window.c, so that one jump between two samples is never taken for a leak. A missing
+ * reading neither confirms nor denies.
  *
  * While starting, only critical restarts (as a failure): memory is still on its way to the baseline.
  * While frozen by an operator, nothing is judged.
@@ -34,13 +36,12 @@
 #define STOPPING_ETA_US  (300 * USEC_PER_MSEC) /* measured: 45 ms per 512 MB to reap, and two fast samples */
 #define FAST_ETA_US      (60 * USEC_PER_SEC)   /* chosen: six times throttle_eta */
 #define FAST_QUIET_US    (2 * USEC_PER_SEC)    /* chosen: two base intervals */
+#define CACHE_KEPT_US    (2 * USEC_PER_SEC)    /* chosen: two base intervals */
 #define OOM_NOTE_WAIT_US (200 * USEC_PER_MSEC) /* chosen: an end of the main process is told by then */
 #define PIDS_NOTE_US     (10 * USEC_PER_SEC)   /* chosen: a fork loop must not flood the record */
 
 static const char restart_rule[] = "ladder.restart";
 static const char notify_rule[] = "ladder.notify";
-
-#define NOT_HELD UINT64_MAX
 
 uint64_t ladder_level(uint64_t limit, uint32_t permyriad)
 {
@@ -50,7 +51,7 @@ uint64_t ladder_level(uint64_t limit, uint32_t permyriad)
 void ladder_reset(struct engine_unit *u)
 {
     u->memory = (struct memory_view){.eta_us = USEC_INFINITY};
-    u->level_hold = u->restart_eta_hold = u->throttle_eta_hold = (struct hold){0};
+    u->level_hold = u->restart_eta_hold = u->throttle_level_hold = u->throttle_eta_hold = (struct hold){0};
     u->notified_us = USEC_INFINITY;
     u->notify_id = u->freeze_id = 0;
     u->rejected = u->owed = 0;
@@ -76,7 +77,7 @@ struct decision *ladder_emit(struct turn *t, struct engine_unit *u, enum decisio
 }
 
 /* How long the condition has held now; NOT_HELD when it does not. */
-static uint64_t hold(struct hold *h, bool condition, uint64_t now_us)
+uint64_t ladder_hold(struct hold *h, bool condition, uint64_t now_us)
 {
     if (!condition) {
         h->count = 0;
@@ -89,10 +90,15 @@ static uint64_t hold(struct hold *h, bool condition, uint64_t now_us)
     return now_us - h->since_us;
 }
 
+bool ladder_hold_lasts(const struct hold *h, uint64_t now_us, uint64_t least_us)
+{
+    return h->count >= CONFIRM_SAMPLES && now_us - h->since_us >= least_us;
+}
+
 bool ladder_hold_confirmed(struct hold *h, bool condition, uint64_t now_us, uint64_t *ret_held_us)
 {
-    *ret_held_us = hold(h, condition, now_us);
-    return condition && h->count >= CONFIRM_SAMPLES && *ret_held_us >= CONFIRM_US;
+    *ret_held_us = ladder_hold(h, condition, now_us);
+    return ladder_hold_lasts(h, now_us, CONFIRM_US);
 }
 
 /* Adds what a cumulative counter has risen since the last reading; the first reading of a life is the base.
@@ -158,11 +164,20 @@ static bool counters_changed(struct engine_unit *u, const struct sample *s)
     return changed;
 }
 
-static uint64_t droppable_cache(const struct sample *s)
+/* One reading of memory.stat that fails must not look like a leak as big as the cache; a figure that is kept for
+ * longer would hide one. */
+static void look_at_cache(struct memory_view *m, const struct sample *s, uint64_t now_us)
 {
-    uint64_t cache = s->value[SAMPLE_MEMORY_FILE];
-    uint64_t shmem = s->value[SAMPLE_MEMORY_SHMEM];
-    return cache > shmem ? cache - shmem : 0;
+    if (sample_has(s, SAMPLE_MEMORY_FILE)) {
+        uint64_t file = s->value[SAMPLE_MEMORY_FILE];
+        uint64_t shmem = s->value[SAMPLE_MEMORY_SHMEM];
+        m->cache = file > shmem ? file - shmem : 0;
+        m->cache_us = now_us;
+        m->cache_known = true;
+    } else if (m->cache_known && now_us - m->cache_us > CACHE_KEPT_US) {
+        m->cache = 0;
+        m->cache_known = false;
+    }
 }
 
 static uint64_t memory_limit(const struct unit_policy *p, const struct sample *s)
@@ -176,13 +191,13 @@ static bool look(struct turn *t, struct engine_unit *u)
 {
     const struct sample *s = &t->event->sample;
     struct memory_view *m = &u->memory;
+    look_at_cache(m, s, t->event->t_us);
     if (!sample_has(s, SAMPLE_MEMORY_CURRENT))
         return false;
 
-    uint64_t cache = droppable_cache(s);
     m->current = s->value[SAMPLE_MEMORY_CURRENT];
-    m->used = m->current > cache ? m->current - cache : 0;
-    m->metric = cache > 0 ? METRIC_MEMORY_USED : METRIC_MEMORY_CURRENT;
+    m->used = m->current > m->cache ? m->current - m->cache : 0;
+    m->metric = m->cache_known ? METRIC_MEMORY_USED : METRIC_MEMORY_CURRENT;
     m->limit = memory_limit(unit_policy(t, u), s);
     struct window_row row = {
         .t_us = t->event->t_us,
@@ -211,9 +226,12 @@ void ladder_restart(struct turn *t, struct engine_unit *u, const struct why *why
 {
     const struct unit_policy *p = unit_policy(t, u);
     bool planned = u->ready_us != USEC_INFINITY && t->event->t_us - u->started_us >= p->recycle_min_life_us;
+    uint64_t held_back = u->throttle.on ? t->event->t_us - u->throttle.since_us : 0;
 
     if (p->mode == UNIT_MODE_OBSERVE) {
-        ladder_emit(t, u, DECISION_RESTART, why)->amount[0] = planned;
+        struct decision *d = ladder_emit(t, u, DECISION_RESTART, why);
+        d->amount[0] = planned;
+        d->amount[1] = held_back;
         throttle_end(t, u, why);
         u->recycle.would_have = true;
         return;
@@ -223,6 +241,7 @@ void ladder_restart(struct turn *t, struct engine_unit *u, const struct why *why
         .then = planned ? THEN_START : THEN_FAILURE,
         .why = *why,
         .planned = planned,
+        .held_back_us = held_back,
         .kill_now = kill_now,
         .memory = true,
     };
@@ -240,7 +259,7 @@ static bool restart_is_due(struct turn *t, struct engine_unit *u, struct why *wh
     uint64_t critical = ladder_level(m->limit, l->critical_permyriad);
     uint64_t restart = ladder_level(m->limit, l->restart_permyriad);
     bool near = m->eta_us < l->restart_eta_us && m->used >= ladder_level(m->limit, l->throttle_permyriad);
-    uint64_t level_held = hold(&u->level_hold, m->used >= restart, now);
+    uint64_t level_held = ladder_hold(&u->level_hold, m->used >= restart, now);
     uint64_t eta_held;
     bool eta_due = ladder_hold_confirmed(&u->restart_eta_hold, near, now, &eta_held);
 

@@ -106,7 +106,6 @@ static void judge_baseline(struct turn *t, struct engine_unit *u)
     u->recycle.off_baseline = true;
     struct why why = why_of(recycle_rule, REASON_BASELINE);
     why_measure(&why, u->memory.metric, u->memory.used, threshold);
-    why.held_us = now - u->ready_us;
     engine_emit(t, u, DECISION_NOTE, &why)->amount[0] = u->memory.limit;
 }
 

@@ -89,8 +89,10 @@ struct unit_stop {
 /* A condition that must hold: since when, on how many samples in a row. */
 struct hold {
     uint64_t since_us;
-    uint32_t count;
+    uint32_t count; /* 0 = it does not hold */
 };
+
+#define NOT_HELD UINT64_MAX
 
 struct memory_view {
     bool valid;    /* a sample of this life had memory.current and there is a limit */
@@ -100,18 +102,25 @@ struct memory_view {
     uint64_t growth; /* bytes per second */
     uint64_t eta_us;
     enum decision_metric metric; /* what `used` is called */
+    bool cache_known;
+    uint64_t cache, cache_us; /* page cache that the kernel can drop, when it was read */
 };
 
 struct unit_throttle {
     bool on;
-    bool observe;      /* only as if */
-    bool frozen;       /* by a pulse */
-    uint64_t id;       /* the THROTTLE decision */
-    uint64_t pulse_id; /* the last PULSE_* decision */
-    uint64_t end_id;   /* the last UNTHROTTLE */
+    bool observe;                /* only as if */
+    bool frozen;                 /* by a pulse */
+    uint64_t id;                 /* the THROTTLE decision */
+    uint64_t pulse_id;           /* the last PULSE_* decision */
+    uint64_t end_id;             /* the last UNTHROTTLE */
+    bool reached_level;          /* memory was at the throttle level since it began */
+    enum decision_reason reason; /* it began for */
     uint64_t since_us;
+    uint64_t bound_us; /* how long it may last */
     uint64_t start_used;
-    uint64_t cooldown_until_us;
+    uint64_t high;     /* the memory.high it set; 0 = none */
+    struct hold still; /* not growing, of its own accord */
+    uint64_t cooldown_until_us, level_cooldown_until_us;
     uint64_t rearm_used; /* released on a plateau: not again below this; 0 = none */
 };
 
@@ -171,7 +180,7 @@ struct engine_unit {
     uint32_t failure_restarts, recycles, operator_restarts;
 
     struct memory_view memory;
-    struct hold level_hold, restart_eta_hold, throttle_eta_hold;
+    struct hold level_hold, restart_eta_hold, throttle_level_hold, throttle_eta_hold;
     uint64_t notified_us; /* USEC_INFINITY = not yet */
     uint64_t notify_id, freeze_id;
     uint32_t rejected; /* this sample: why no stronger step was taken */
@@ -217,8 +226,9 @@ struct stop_order {
     enum decision_kind kind; /* DECISION_STOP or DECISION_RESTART */
     enum stop_then then;
     struct why why;
-    bool planned;  /* amount[0] of a RESTART */
-    bool kill_now; /* no grace */
+    bool planned;          /* amount[0] of a RESTART */
+    uint64_t held_back_us; /* amount[1] of a RESTART */
+    bool kill_now;         /* no grace */
     bool memory;
 };
 
@@ -269,6 +279,8 @@ void ladder_reset(struct engine_unit *u);
 void ladder_sample(struct turn *t, struct engine_unit *u);
 void ladder_oom_note(struct turn *t, struct engine_unit *u);
 uint64_t ladder_level(uint64_t limit, uint32_t permyriad);
+uint64_t ladder_hold(struct hold *h, bool condition, uint64_t now_us);
+bool ladder_hold_lasts(const struct hold *h, uint64_t now_us, uint64_t least_us);
 bool ladder_hold_confirmed(struct hold *h, bool condition, uint64_t now_us, uint64_t *ret_held_us);
 struct decision *ladder_emit(struct turn *t, struct engine_unit *u, enum decision_kind kind,
                              const struct why *why);

@@ -74,6 +74,7 @@ void unit_stop(struct turn *t, struct engine_unit *u, const struct stop_order *o
 {
     struct decision *d = engine_emit(t, u, order->kind, &order->why);
     d->amount[0] = order->planned;
+    d->amount[1] = order->held_back_us;
     u->cause_id = d->id;
 
     if (u->state == UNIT_STATE_STOPPING) {

@@ -2,12 +2,28 @@
 /*
  * Holding a unit back, and letting it go.
  *
- *             level, eta or pressure                used < release and the limit is not near: released
- *   idle ----------------------------------> throttled --------------------------------------------------> idle
+ *             level, eta or pressure                fell, or stopped growing
+ *   idle ----------------------------------> throttled ----------------------> idle
  *    ^          THROTTLE: cpu, and memory.high or |
  *    |          freeze pulses                     | throttle_max over: time-bound, or RESTART no-help
  *    |                                            v
  *    +--- throttle_max later, and after a plateau only when used grew by another PLATEAU_PERMYRIAD -- cool-down
+ *
+ *   let go when                                         for throttles                        said
+ *   --------------------------------------------------  -----------------------------------  ---------------
+ *   used < release                                      begun above it by PLATEAU_PERMYRIAD  released
+ *                                                       or at the throttle level since
+ *   used < where it began less PLATEAU_PERMYRIAD        others                               fell-back
+ *   hardly growing for STILL_US, below the throttle     begun by eta                         stopped-growing
+ *   level, and not stopped by memory.high
+ *
+ * A growth that is held back says little about the growth to come: the time to the limit gets better by the throttle
+ * itself, and a frozen unit does not grow at all. So "hardly grown" is judged over STILL_US and at least one whole
+ * pulse, and SLOWED times that growth must still keep the limit farther away than throttle_eta.
+ *
+ * One cool-down follows every throttle. Only one that was let go before memory reached the throttle level was let
+ * go too early if memory reaches it after all: the level may then throttle at once, so that at most one throttle by
+ * eta or pressure and one by level fall into one cool-down.
  *
  * memory.high is set midway between memory.current and the critical level. Below memory.current the kernel
  * would reclaim in the writer and charge the penalty at once; at the critical level it would come too late:
@@ -19,12 +35,14 @@
  * tasks show no pressure and allocate nothing. Never while starting (nobody could see it get ready), never
  * at a stop (a frozen unit cannot answer SIGTERM).
  *
- * At the time bound a unit that has grown, or is at the restart level, is restarted (no-help). One that
- * stands still above the throttle level works within its means: it is let go and left alone.
+ * At the time bound a unit above the throttle level that has grown and grows on, or is at the restart level, is
+ * restarted (no-help). One that stands still there works within its means: it is let go and left alone.
  */
 #include "state.h"
 
-#define PLATEAU_PERMYRIAD   200 /* chosen: 2 % of the limit, above the noise of an allocator */
+#define PLATEAU_PERMYRIAD   200          /* chosen: 2 % of the limit, above the noise of an allocator */
+#define STILL_US            USEC_PER_SEC /* chosen: the base interval; five freezes' length */
+#define SLOWED              8 /* chosen: the cpu share makes a busy thread 4 times slower, pulses halve that */
 #define OUTCOME_COOLDOWN_US (60 * USEC_PER_SEC) /* chosen: a failed action is tried again once a minute */
 #define PAGE_MASK           UINT64_C(4095)
 
@@ -65,7 +83,7 @@ static void pulse(struct turn *t, struct engine_unit *u, const struct why *why)
 
 void throttle_pulse(struct turn *t, struct engine_unit *u)
 {
-    struct why why = why_of(throttle_rule, REASON_TIME_BOUND);
+    struct why why = why_of(throttle_rule, REASON_NONE); /* the throttle that it is part of says why */
     pulse(t, u, &why);
 }
 
@@ -85,24 +103,38 @@ static void throttle_begin(struct turn *t, struct engine_unit *u, const struct w
         .on = true,
         .observe = d->observe,
         .id = d->id,
+        .reason = why->reason,
         .since_us = t->event->t_us,
+        .bound_us = p->ladder.throttle_max_us,
         .start_used = u->memory.used,
+        .high = d->observe ? 0 : d->amount[1],
+        .reached_level = why->reason == REASON_MEMORY_LEVEL,
     };
     unit_arm(u, TIMER_THROTTLE, engine_later(t->event->t_us, p->ladder.throttle_max_us));
     if (!d->observe && pulses_help(t, u))
         pulse(t, u, why);
 }
 
+static bool is_release(enum decision_reason reason)
+{
+    return reason == REASON_RELEASED || reason == REASON_FELL_BACK || reason == REASON_STOPPED_GROWING;
+}
+
 void throttle_end(struct turn *t, struct engine_unit *u, const struct why *why)
 {
-    if (!u->throttle.on)
+    struct unit_throttle *throttle = &u->throttle;
+    uint64_t now = t->event->t_us;
+    if (!throttle->on)
         return;
     struct decision *d = engine_emit(t, u, DECISION_UNTHROTTLE, why);
-    d->observe = u->throttle.observe;
-    d->cause_id = u->throttle.id;
-    u->throttle.end_id = d->id;
-    u->throttle.on = u->throttle.frozen = false;
-    u->throttle.cooldown_until_us = engine_later(t->event->t_us, unit_policy(t, u)->ladder.throttle_max_us);
+    d->amount[0] = now - throttle->since_us;
+    d->observe = throttle->observe;
+    d->cause_id = throttle->id;
+    throttle->end_id = d->id;
+    throttle->on = throttle->frozen = false;
+    throttle->cooldown_until_us = engine_later(now, unit_policy(t, u)->ladder.throttle_max_us);
+    bool too_early = is_release(why->reason) && !throttle->reached_level;
+    throttle->level_cooldown_until_us = too_early ? now : throttle->cooldown_until_us;
     u->due[TIMER_THROTTLE] = u->due[TIMER_PULSE] = USEC_INFINITY;
 }
 
@@ -116,6 +148,7 @@ static bool throttle_is_due(struct turn *t, struct engine_unit *u, struct why *w
     uint64_t held, pressure;
     bool near = ladder_hold_confirmed(
         &u->throttle_eta_hold, m->eta_us < l->throttle_eta_us && m->used > notify, t->event->t_us, &held);
+    ladder_hold(&u->throttle_level_hold, m->used >= threshold, t->event->t_us);
 
     *why = why_of(throttle_rule, REASON_MEMORY_LEVEL);
     why_measure(why, m->metric, m->used, threshold);
@@ -137,17 +170,85 @@ static bool throttle_is_due(struct turn *t, struct engine_unit *u, struct why *w
     return false;
 }
 
-static bool throttle_may(struct turn *t, struct engine_unit *u)
+static bool throttle_may(struct turn *t, struct engine_unit *u, enum decision_reason reason)
 {
     uint64_t now = t->event->t_us;
+    uint64_t cooldown =
+        reason == REASON_MEMORY_LEVEL ? u->throttle.level_cooldown_until_us : u->throttle.cooldown_until_us;
     if (!has_means(t, u)) {
         if (!(u->told & (1U << DECISION_THROTTLE)))
             u->owed |= 1U << REJECTED_UNSUPPORTED;
         u->told |= 1U << DECISION_THROTTLE;
         return false;
     }
-    return now >= u->cannot.throttle_until_us && now >= u->throttle.cooldown_until_us &&
-           u->memory.used >= u->throttle.rearm_used;
+    return now >= u->cannot.throttle_until_us && now >= cooldown && u->memory.used >= u->throttle.rearm_used;
+}
+
+static uint64_t margin_of(const struct engine_unit *u)
+{
+    return ladder_level(u->memory.limit, PLATEAU_PERMYRIAD);
+}
+
+/* The growth that, SLOWED times as fast, leaves the limit just farther away than throttle_eta. */
+static uint64_t little_growth(const struct ladder_policy *l, const struct memory_view *m)
+{
+    uint64_t room = m->limit > m->used ? m->limit - m->used : 0;
+    return l->throttle_eta_us ? mul_div_u64(room, USEC_PER_SEC / SLOWED, l->throttle_eta_us) : UINT64_MAX;
+}
+
+/* Watches a throttled unit's growth. A pulse's whole cycle must be in view, and a unit that memory.high holds would
+ * grow if it could. */
+static void watch_growth(struct turn *t, struct engine_unit *u, uint64_t *ret_growth)
+{
+    const struct ladder_policy *l = &unit_policy(t, u)->ladder;
+    const struct unit_throttle *throttle = &u->throttle;
+    uint64_t cycle = throttle->pulse_id ? engine_later(l->pulse_freeze_us, l->pulse_thaw_us) : 0;
+    bool parked = throttle->high != 0 && engine_later(u->memory.current, margin_of(u)) >= throttle->high;
+    bool known = window_growth_over(&u->window, cycle > STILL_US ? cycle : STILL_US, ret_growth);
+    ladder_hold(&u->throttle.still, known && !parked && *ret_growth <= little_growth(l, &u->memory),
+                t->event->t_us);
+}
+
+static bool is_still(const struct turn *t, const struct engine_unit *u)
+{
+    return ladder_hold_lasts(&u->throttle.still, t->event->t_us, STILL_US);
+}
+
+/* Fills in *why when memory fell below the level that ends this throttle. */
+static bool has_fallen(const struct turn *t, const struct engine_unit *u, struct why *why)
+{
+    const struct ladder_policy *l = &unit_policy(t, u)->ladder;
+    const struct memory_view *m = &u->memory;
+    uint64_t start = u->throttle.start_used, margin = margin_of(u);
+    uint64_t release = ladder_level(m->limit, l->release_permyriad);
+    uint64_t below_start = start > margin ? start - margin : 0;
+    bool from_above = release <= below_start || u->throttle.reached_level;
+    uint64_t threshold = from_above ? release : below_start;
+
+    *why = why_of(throttle_rule, from_above ? REASON_RELEASED : REASON_FELL_BACK);
+    why_measure(why, m->metric, m->used, threshold);
+    return m->used < threshold && m->eta_us >= l->throttle_eta_us;
+}
+
+static void judge_release(struct turn *t, struct engine_unit *u)
+{
+    const struct ladder_policy *l = &unit_policy(t, u)->ladder;
+    const struct memory_view *m = &u->memory;
+    bool below = m->used < ladder_level(m->limit, l->throttle_permyriad);
+    uint64_t growth = 0;
+    struct why why;
+
+    u->throttle.reached_level = u->throttle.reached_level || !below;
+    watch_growth(t, u, &growth);
+    if (has_fallen(t, u, &why)) {
+        throttle_end(t, u, &why);
+    } else if (u->throttle.reason == REASON_MEMORY_ETA && below && is_still(t, u)) {
+        why = why_of(throttle_rule, REASON_STOPPED_GROWING);
+        why_measure(&why, METRIC_MEMORY_GROWTH, growth, little_growth(l, m));
+        why.held_us = t->event->t_us - u->throttle.still.since_us;
+        throttle_end(t, u, &why);
+        u->throttle.rearm_used = m->used + margin_of(u) + 1;
+    }
 }
 
 void throttle_judge(struct turn *t, struct engine_unit *u)
@@ -161,13 +262,10 @@ void throttle_judge(struct turn *t, struct engine_unit *u)
     if (m->used < release)
         u->throttle.rearm_used = 0;
     if (!u->throttle.on) {
-        if (due && throttle_may(t, u))
+        if (due && throttle_may(t, u, why.reason))
             throttle_begin(t, u, &why);
-    } else if (m->used < release && m->eta_us >= l->throttle_eta_us) {
-        why = why_of(throttle_rule, REASON_RELEASED);
-        why_measure(&why, m->metric, m->used, release);
-        why.held_us = t->event->t_us - u->throttle.since_us;
-        throttle_end(t, u, &why);
+    } else {
+        judge_release(t, u);
     }
 }
 
@@ -176,20 +274,21 @@ void throttle_time_bound(struct turn *t, struct engine_unit *u)
     const struct ladder_policy *l = &unit_policy(t, u)->ladder;
     const struct memory_view *m = &u->memory;
     uint64_t threshold = ladder_level(m->limit, l->throttle_permyriad);
-    uint64_t margin = ladder_level(m->limit, PLATEAU_PERMYRIAD);
+    uint64_t margin = margin_of(u), now = t->event->t_us;
     bool above = m->used >= threshold;
-    bool grown =
-        m->used >= ladder_level(m->limit, l->restart_permyriad) || m->used > u->throttle.start_used + margin;
+    bool grows = m->used > u->throttle.start_used + margin && !is_still(t, u);
+    bool grown = m->used >= ladder_level(m->limit, l->restart_permyriad) || grows;
     bool allowed = u->state != UNIT_STATE_STARTING && !recycle_is_off(u) && !u->recycle.would_have;
     struct why why = why_of(throttle_rule, REASON_TIME_BOUND);
 
-    why_measure(&why, m->metric, m->used, threshold);
-    why.held_us = t->event->t_us - u->throttle.since_us;
     if (above && grown && allowed) {
         why.reason = REASON_NO_HELP;
+        why_measure(&why, m->metric, m->used, threshold);
+        why.held_us = u->throttle_level_hold.count ? now - u->throttle_level_hold.since_us : 0;
         ladder_restart(t, u, &why, false);
         return;
     }
+    why_measure(&why, METRIC_ELAPSED, now - u->throttle.since_us, u->throttle.bound_us);
     throttle_end(t, u, &why);
     u->throttle.rearm_used = above ? m->used + margin + 1 : 0;
 }

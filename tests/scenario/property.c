@@ -2,7 +2,8 @@
 /*
  * Random events, and what must hold whatever comes:
  *   - a unit's state moves as the table allows; nothing is done to a unit that is not there
- *   - a throttle and each freeze pulse end in time, and with the unit
+ *   - a throttle and each freeze pulse end in time, and with the unit; a throttle is let go below a level only where
+ *     memory is below it; in one cool-down there is one throttle, and one by level after one that was let go early
  *   - failures stay below the budget until an operator starts the unit anew
  *   - ids count up; no more decisions than engine_decisions_max; nothing after EXIT; deadlines lie ahead
  *   - the same units in another order get the same decisions
@@ -66,6 +67,10 @@ struct known {
     enum unit_state state;
     uint32_t generation;
     uint64_t throttled_us, pulsed_us; /* USEC_INFINITY = not */
+    enum decision_reason throttle_reason;
+    uint64_t cooldown_until_us;
+    uint32_t cooldown_generation;
+    bool let_go_early;
     uint64_t failures[64];
     uint32_t failure_count;
     uint64_t memory;
@@ -187,14 +192,39 @@ static void check_failure(struct world *w, const struct unit_policy *p, struct k
     HOLDS(w, recent < (p->failure_budget < FAILURES_MAX ? p->failure_budget : FAILURES_MAX));
 }
 
-static void check_throttle(struct world *w, struct known *k, const struct decision *d)
+static void check_throttle_begin(struct world *w, struct known *k, const struct decision *d)
+{
+    bool by_level = d->reason == REASON_MEMORY_LEVEL;
+    HOLDS(w, runs(k) && k->throttled_us == USEC_INFINITY);
+    HOLDS(w, d->generation != k->cooldown_generation || d->t_us >= k->cooldown_until_us ||
+                 (k->let_go_early && by_level));
+    k->throttled_us = d->t_us;
+    k->throttle_reason = d->reason;
+}
+
+static void check_throttle_end(struct world *w, const struct unit_policy *p, struct known *k,
+                               const struct decision *d)
+{
+    bool fell = d->reason == REASON_RELEASED || d->reason == REASON_FELL_BACK;
+    HOLDS(w, k->throttled_us != USEC_INFINITY);
+    HOLDS(w, d->amount[0] == d->t_us - k->throttled_us);
+    HOLDS(w, !fell || d->observed < d->threshold);
+    HOLDS(w, d->reason != REASON_TIME_BOUND || d->observed >= d->threshold);
+    HOLDS(w, d->reason != REASON_STOPPED_GROWING || k->throttle_reason == REASON_MEMORY_ETA);
+    k->let_go_early =
+        (fell || d->reason == REASON_STOPPED_GROWING) && k->throttle_reason != REASON_MEMORY_LEVEL;
+    k->cooldown_until_us = d->t_us + p->ladder.throttle_max_us;
+    k->cooldown_generation = d->generation;
+    k->throttled_us = k->pulsed_us = USEC_INFINITY;
+}
+
+static void check_throttle(struct world *w, const struct unit_policy *p, struct known *k,
+                           const struct decision *d)
 {
     if (d->kind == DECISION_THROTTLE) {
-        HOLDS(w, runs(k) && k->throttled_us == USEC_INFINITY);
-        k->throttled_us = d->t_us;
+        check_throttle_begin(w, k, d);
     } else if (d->kind == DECISION_UNTHROTTLE) {
-        HOLDS(w, k->throttled_us != USEC_INFINITY);
-        k->throttled_us = k->pulsed_us = USEC_INFINITY;
+        check_throttle_end(w, p, k, d);
     } else if (d->kind == DECISION_PULSE_FREEZE) {
         HOLDS(w, k->throttled_us != USEC_INFINITY && k->pulsed_us == USEC_INFINITY && !d->observe);
         k->pulsed_us = d->t_us;
@@ -232,7 +262,7 @@ static void check_decision(struct world *w, struct side *s, const struct decisio
     }
     struct known *k = &s->known[unit_of(s, d->unit)];
     check_step(w, k, d);
-    check_throttle(w, k, d);
+    check_throttle(w, &s->units[d->unit], k, d);
     if (d->kind == DECISION_STATE)
         check_state(w, k, d);
     if (d->kind == DECISION_BACKOFF)

@@ -321,6 +321,122 @@ static void test_throttle_bound_and_cooldown(void **state)
     kit_deinit(&k);
 }
 
+/* Held back because the limit is near, at 20.8 s with 700 MB. */
+static void throttled_by_eta(struct kit *k)
+{
+    ready_at_half(k);
+    kit_memory(k, 20 * SEC + 500 * MS, 0, 640 * MB);
+    kit_memory(k, 20 * SEC + 800 * MS, 0, 700 * MB);
+    assert_int_equal(kit_find(k, DECISION_THROTTLE)->reason, REASON_MEMORY_ETA);
+}
+
+static void test_throttle_ends_when_growth_does(void **state)
+{
+    (void)state;
+    struct kit k;
+    throttled_by_eta(&k);
+    for (uint64_t t = 20 * SEC + 850 * MS; t < 22 * SEC + 800 * MS; t += 50 * MS) {
+        kit_memory(&k, t, 0, 700 * MB);
+        assert_null(kit_find(&k, DECISION_UNTHROTTLE));
+    }
+    /* the last second is without growth from 21.8 s on */
+    const struct decision *d = sampled_at(&k, 22 * SEC + 800 * MS, 700 * MB, DECISION_UNTHROTTLE);
+    assert_int_equal(d->reason, REASON_STOPPED_GROWING);
+    assert_int_equal(d->metric, METRIC_MEMORY_GROWTH);
+    assert_int_equal(d->observed, 0);
+    assert_int_equal(d->held_us, SEC);
+    assert_int_equal(d->amount[0], 2 * SEC);
+    kit_deinit(&k);
+
+    throttled_by_eta(&k); /* 4 MB/s are left of its growth: 75 s to the limit, but not without the throttle */
+    for (uint64_t t = 50; t < 10000; t += 50) {
+        kit_memory(&k, 20 * SEC + 800 * MS + t * MS, 0, 700 * MB + t * 4 * MB / 1000);
+        assert_null(kit_find(&k, DECISION_UNTHROTTLE));
+    }
+    const struct decision *bound = due_at(&k, 30 * SEC + 800 * MS, DECISION_UNTHROTTLE);
+    assert_int_equal(bound->reason, REASON_TIME_BOUND);
+    assert_int_equal(bound->metric, METRIC_ELAPSED);
+    assert_int_equal(bound->observed, 10 * SEC);
+    kit_deinit(&k);
+}
+
+static void test_early_release_leaves_the_level(void **state)
+{
+    (void)state;
+    struct kit k;
+    throttled_by_eta(&k);
+    kit_memory(&k, 21 * SEC, 0, 649 * MB);
+    assert_int_equal(kit_find(&k, DECISION_UNTHROTTLE)->reason, REASON_RELEASED);
+    kit_memory(&k, 22 * SEC, 0, 749 * MB); /* within the cool-down: not for the time to the limit */
+    kit_memory(&k, 22 * SEC + 300 * MS, 0, 749 * MB);
+    assert_null(kit_find(&k, DECISION_THROTTLE));
+    kit_memory(&k, 22 * SEC + 400 * MS, 0, 750 * MB); /* but for the level */
+    assert_int_equal(kit_find(&k, DECISION_THROTTLE)->reason, REASON_MEMORY_LEVEL);
+    kit_memory(&k, 23 * SEC, 0, 649 * MB);
+    assert_int_equal(kit_find(&k, DECISION_UNTHROTTLE)->reason, REASON_RELEASED);
+    sampled_at(&k, 33 * SEC, 760 * MB, DECISION_THROTTLE); /* once */
+    kit_deinit(&k);
+}
+
+/* Begun below the release level, at 640 MB: 2 % of the limit below that it ends. */
+static void test_fell_back(void **state)
+{
+    (void)state;
+    struct kit k;
+    ready_at_half(&k);
+    kit_memory(&k, 20 * SEC + 500 * MS, 0, 610 * MB);
+    kit_memory(&k, 20 * SEC + 800 * MS, 0, 640 * MB);
+    assert_non_null(kit_find(&k, DECISION_THROTTLE));
+    kit_memory(&k, 20 * SEC + 900 * MS, 0, 620 * MB);
+    assert_null(kit_find(&k, DECISION_UNTHROTTLE));
+    kit_memory(&k, 21 * SEC, 0, 620 * MB - 1);
+    const struct decision *d = kit_find(&k, DECISION_UNTHROTTLE);
+    assert_int_equal(d->reason, REASON_FELL_BACK);
+    assert_int_equal(d->threshold, 620 * MB);
+    assert_int_equal(d->amount[0], 200 * MS);
+    kit_deinit(&k);
+}
+
+static void test_no_help_tells_what_was_held(void **state)
+{
+    (void)state;
+    struct kit k;
+    throttled_by_eta(&k);
+    kit_memory(&k, 25 * SEC, 0, 740 * MB);
+    kit_memory(&k, 29 * SEC, 0, 760 * MB);
+    kit_memory(&k, 30 * SEC, 0, 790 * MB);
+    const struct decision *d = due_at(&k, 30 * SEC + 800 * MS, DECISION_RESTART);
+    assert_int_equal(d->reason, REASON_NO_HELP);
+    assert_int_equal(d->observed, 790 * MB);
+    assert_int_equal(d->threshold, 750 * MB);
+    assert_int_equal(d->held_us, 1800 * MS);  /* above the threshold */
+    assert_int_equal(d->amount[1], 10 * SEC); /* throttled */
+    assert_int_equal(kit_find(&k, DECISION_UNTHROTTLE)->amount[0], 10 * SEC);
+    kit_deinit(&k);
+}
+
+static enum decision_metric metric_when_cache_is_as_old(uint64_t age_us)
+{
+    struct kit k;
+    ready_at_half(&k);
+    struct event event = {.kind = EVENT_SAMPLE, .unit = 0};
+    sample_set(&event.sample, SAMPLE_MEMORY_CURRENT, 500 * MB);
+    sample_set(&event.sample, SAMPLE_MEMORY_FILE, 0);
+    kit_step(&k, 21 * SEC, event);
+    kit_memory(&k, 21 * SEC + age_us, 0, 960 * MB);
+    enum decision_metric metric = kit_find(&k, DECISION_RESTART)->metric;
+    kit_deinit(&k);
+    return metric;
+}
+
+static void test_cache_is_kept(void **state)
+{
+    (void)state;
+    assert_int_equal(metric_when_cache_is_as_old(0), METRIC_MEMORY_USED);
+    assert_int_equal(metric_when_cache_is_as_old(2 * SEC), METRIC_MEMORY_USED);
+    assert_int_equal(metric_when_cache_is_as_old(2 * SEC + 1), METRIC_MEMORY_CURRENT);
+}
+
 static enum decision_reason end_of_throttle(uint64_t begin_mb, uint64_t end_mb)
 {
     struct kit k;
@@ -470,6 +586,11 @@ int main(void)
         cmocka_unit_test(test_min_life),
         cmocka_unit_test(test_notify_cooldown),
         cmocka_unit_test(test_throttle_bound_and_cooldown),
+        cmocka_unit_test(test_throttle_ends_when_growth_does),
+        cmocka_unit_test(test_early_release_leaves_the_level),
+        cmocka_unit_test(test_fell_back),
+        cmocka_unit_test(test_no_help_tells_what_was_held),
+        cmocka_unit_test(test_cache_is_kept),
         cmocka_unit_test(test_plateau_or_no_help),
         cmocka_unit_test(test_pulses),
         cmocka_unit_test(test_baseline),
