@@ -62,6 +62,7 @@ int launch_make_cgroup(struct unit_runtime *u, struct err *reterr)
     if (u->cgroup)
         return 0;
     struct host_limits limits;
+    reload_pending_limits(u);
     launch_limits(s, u, &limits);
     int r = s->host->ops->unit_create(s->host, u->config->name, &limits, u->config->best_effort, &u->cgroup,
                                       &u->missing, reterr);

@@ -133,6 +133,11 @@ int reload_set(struct supervisor *s, const char *unit, const char *assignment, u
     if (r < 0)
         return r;
     r = resolve_unit(s, u, policy);
+    bool sets_memory = strcmp(key, "memory_max") == 0 || strcmp(key, "memory_high") == 0;
+    if (u->limits_pending && !sets_memory) { /* a reload's refused limits wait on */
+        policy->memory_max_bytes = before.memory_max_bytes;
+        policy->memory_high_bytes = before.memory_high_bytes;
+    }
     if (r < 0)
         err_errno(reterr, r, "set");
     else
@@ -144,6 +149,7 @@ int reload_set(struct supervisor *s, const char *unit, const char *assignment, u
         (void)apply_limits(s, u, NULL);
         return err_wrap(reterr, "%s: not changed", unit);
     }
+    u->limits_pending &= !sets_memory;
     supervisor_mark(s, u->index, "set %s (uid %u)", assignment, uid);
     supervisor_record_policy(s);
     tell_engine(s, u->index);
@@ -250,7 +256,7 @@ static int adopt_new_config(struct supervisor *s, struct config *fresh, const st
     return 0;
 }
 
-static char *changes_text(const struct config_change *changes, size_t count, struct config *fresh)
+static void print_changes(struct supervisor *s, const struct config_change *changes, size_t count, FILE *out)
 {
     static const char *const how[] = {
         [CONFIG_CHANGE_LIVE] = "in force now",
@@ -258,26 +264,22 @@ static char *changes_text(const struct config_change *changes, size_t count, str
         [CONFIG_CHANGE_ADDED] = "new unit, starting",
         [CONFIG_CHANGE_REMOVED] = "removed, stopping",
     };
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        return NULL;
     if (count == 0)
         fputs("nothing changed\n", out);
     for (size_t i = 0; i < count; i++) {
         const struct config_change *c = &changes[i];
         const char *unit = c->unit[0] ? c->unit : "[supervisor]";
+        const struct unit_runtime *u = supervisor_unit(s, c->unit);
+        bool waits = u && u->limits_pending && c->type == CONFIG_CHANGE_LIVE;
         if (c->key)
             fprintf(out, "%s: %s: %s -> %s (%s)\n", unit, c->key, c->from, c->to,
-                    c->unit[0] ? how[c->type] : "when weir is started again");
-        else if (c->type == CONFIG_CHANGE_ADDED && config_find(fresh, c->unit)->wrap)
+                    !c->unit[0] ? "when weir is started again"
+                                : how[waits ? CONFIG_CHANGE_RESTART : c->type]);
+        else if (c->type == CONFIG_CHANGE_ADDED && u && u->config->wrap)
             fprintf(out, "%s: new unit, for its server to start\n", unit);
         else
             fprintf(out, "%s: %s\n", unit, how[c->type]);
     }
-    fclose(out);
-    return text;
 }
 
 static char *report_text(const struct config_report *report, const char *path)
@@ -301,9 +303,44 @@ static bool is_changed(const struct config_change *changes, size_t count, const 
     return false;
 }
 
-static int apply_change(struct supervisor *s, struct config *fresh, const struct config_change *changes,
-                        size_t count)
+/* What the kernel refuses now (a limit below what is in use) waits for the unit's next start; until then the
+ * ladder judges by the limit that is really there, and the person who reloads is told. */
+static void apply_or_postpone(struct supervisor *s, struct unit_runtime *u, const struct unit_policy *before,
+                              FILE *notes)
 {
+    struct err e = ERR_NULL;
+    u->limits_pending = false;
+    if (apply_limits(s, u, &e) >= 0)
+        return;
+    supervisor_mark(s, u->index, "limits not changed, until its next start: %s", e.text);
+    fprintf(notes, "%s: NOT in force: %s; its limits stay as they are until its next start\n",
+            u->config->name, e.text);
+    if (before) {
+        s->policy_units[u->index].memory_max_bytes = before->memory_max_bytes;
+        s->policy_units[u->index].memory_high_bytes = before->memory_high_bytes;
+        u->limits_pending = true;
+    }
+}
+
+void reload_pending_limits(struct unit_runtime *u)
+{
+    struct supervisor *s = u->s;
+    if (!u->limits_pending)
+        return;
+    u->limits_pending = false;
+    if (resolve_unit(s, u, &s->policy_units[u->index]) < 0)
+        return;
+    supervisor_record_policy(s);
+    tell_engine(s, u->index);
+}
+
+static int apply_change(struct supervisor *s, struct config *fresh, const struct config_change *changes,
+                        size_t count, FILE *notes)
+{
+    _cleanup_free_ struct unit_policy *before = calloc(s->unit_capacity, sizeof(*before));
+    if (!before)
+        return -ENOMEM;
+    memcpy(before, s->policy_units, s->unit_capacity * sizeof(*before));
     _cleanup_free_ struct unit_policy *resolved = calloc(fresh->unit_count, sizeof(*resolved));
     struct policy scratch;
     policy_defaults(&scratch);
@@ -316,13 +353,12 @@ static int apply_change(struct supervisor *s, struct config *fresh, const struct
         return r;
     for (uint16_t i = known; i < s->unit_count; i++)
         store_unit(s->store, i, s->unit_names[i]);
+    for (uint16_t i = 0; i < s->unit_count; i++)
+        /* some 20 ms a unit (closing a pressure trigger waits for the kernel): only where there is a reason */
+        if (s->policy_units[i].enabled && is_changed(changes, count, s->unit_names[i]))
+            apply_or_postpone(s, &s->units[i], i < known ? &before[i] : NULL, notes);
     supervisor_record_policy(s);
     for (uint16_t i = 0; i < s->unit_count; i++) {
-        struct err e = ERR_NULL;
-        /* some 20 ms a unit (closing a pressure trigger waits for the kernel): only where there is a reason */
-        if (s->policy_units[i].enabled && is_changed(changes, count, s->unit_names[i]) &&
-            apply_limits(s, &s->units[i], &e) < 0)
-            supervisor_mark(s, i, "limits not changed, until its next start: %s", e.text);
         launch_restart_probe(&s->units[i]);
         tell_engine(s, i); /* starts a new one when what it is `after` is ready */
     }
@@ -331,6 +367,40 @@ static int apply_change(struct supervisor *s, struct config *fresh, const struct
     if (r < 0)
         supervisor_mark(s, UNIT_NONE, "wrapped units: %s", e.text);
     return 0;
+}
+
+/* Each change goes into the time line, with what it was and what it is. */
+static void mark_changes(struct supervisor *s, const struct config_change *changes, size_t count)
+{
+    supervisor_mark(s, UNIT_NONE, "config reloaded: %zu changes", count);
+    for (size_t i = 0; i < count; i++) {
+        const struct config_change *c = &changes[i];
+        const struct unit_runtime *u = supervisor_unit(s, c->unit);
+        if (c->key)
+            supervisor_mark(s, u ? u->index : UNIT_NONE, "reload: %s: %s -> %s", c->key, c->from, c->to);
+    }
+}
+
+static int apply_and_tell(struct supervisor *s, struct config *fresh, const struct config_change *changes,
+                          size_t count, char **ret_text)
+{
+    size_t size = 0, notes_size = 0;
+    _cleanup_free_ char *notes = NULL;
+    FILE *out = open_memstream(ret_text, &size), *notes_out = open_memstream(&notes, &notes_size);
+    int r = out && notes_out ? 0 : -ENOMEM;
+    if (r == 0) {
+        mark_changes(s, changes, count);
+        r = apply_change(s, fresh, changes, count, notes_out);
+    }
+    if (notes_out)
+        fclose(notes_out);
+    if (r == 0) {
+        print_changes(s, changes, count, out);
+        fputs(notes, out);
+    }
+    if (out)
+        fclose(out);
+    return r;
 }
 
 int reload_config(struct supervisor *s, char **ret_text)
@@ -358,9 +428,7 @@ int reload_config(struct supervisor *s, char **ret_text)
     size_t count = 0;
     r = config_compare(s->config, fresh, &changes, &count);
     if (r >= 0) {
-        *ret_text = changes_text(changes, count, fresh);
-        supervisor_mark(s, UNIT_NONE, "config reloaded: %zu changes", count);
-        r = apply_change(s, fresh, changes, count);
+        r = apply_and_tell(s, fresh, changes, count, ret_text);
         config_changes_free(changes, count);
     }
     if (r < 0) {

@@ -52,6 +52,7 @@ struct unit_runtime {
     char name[UNIT_NAME_MAX];
     struct config_unit *config; /* into one of s->configs */
 
+    bool limits_pending;      /* a reload's limits were refused: they wait for the next start */
     struct host_unit *cgroup; /* NULL: no cgroup now */
     uint32_t generation;      /* of the processes in it */
     uint32_t missing;         /* host_feature bits asked for and not enforced (best_effort) */
@@ -236,6 +237,8 @@ int reload_build(struct supervisor *s, struct err *reterr);
 /* Reads the config file again. *ret_text (owned by the caller): what changed, or the problems; NULL: out of
  * memory. */
 int reload_config(struct supervisor *s, char **ret_text);
+/* Before the unit's cgroup is made: what a reload could not change then. */
+void reload_pending_limits(struct unit_runtime *u);
 int reload_set(struct supervisor *s, const char *unit, const char *assignment, uint32_t uid,
                struct err *reterr);
 
