@@ -320,6 +320,23 @@ static void a_refused_value_does_not_stay(void **state)
     expect_refusal(f, "Set", "b", "memory_max=1G", "no unit 'b'");
 }
 
+static void a_reloads_refused_limit_waits_for_the_next_start(void **state)
+{
+    struct fixture *f = *state;
+    write_config(f, run_dir_line(f), one_unit);
+    start(f, "unit_set_limits", -EBUSY);
+    wait_status(f, "\"state\":\"ready\"");
+    write_config(f, run_dir_line(f),
+                 "[unit a]\nexec = /bin/sleep 1000\nmemory_max = 32M\nstop_timeout = 1s\n");
+    expect_call(f, "Reload", NULL, NULL, "a: memory_max: 64M -> 32M (from its next start)\na: NOT in force");
+    /* until then the ladder and the status go by the limit that is there, whatever else is set */
+    wait_status(f, "\"memory_max\":67108864");
+    expect_call(f, "Set", "a", "restart_at=90%", "");
+    wait_status(f, "\"memory_max\":67108864");
+    expect_call(f, "Command", "restart", "a", "");
+    wait_status(f, "\"memory_max\":33554432");
+}
+
 static void a_reload_keeps_its_places(void **state)
 {
     struct fixture *f = *state;
@@ -410,6 +427,7 @@ int main(void)
         TEST(one_supervisor_a_run_dir),
         TEST(secrets_are_not_recorded),
         TEST(a_refused_value_does_not_stay),
+        TEST(a_reloads_refused_limit_waits_for_the_next_start),
         TEST(a_reload_keeps_its_places),
         TEST(units_come_and_go),
         TEST(a_check_that_is_taken_away_fails_no_start),
