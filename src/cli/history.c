@@ -117,33 +117,61 @@ static const struct table_column decision_columns[] = {
     {"text", "WHY", false, false},
 };
 
-struct decision_output {
-    struct table *t;
-};
-
 static int put_decision(void *user, const struct store_row *row)
 {
-    const struct decision_output *o = user;
+    struct table *t = user;
     const struct decision *d = &row->decision;
     char text[DECISION_TEXT_MAX];
-    table_count(o->t, row->run);
-    table_count(o->t, d->id);
-    table_time(o->t, row->wall_us);
-    table_text(o->t, row->unit[0] ? row->unit : NULL);
-    table_count(o->t, d->generation);
-    table_text(o->t, decision_kind_name(d->kind));
-    table_text(o->t, d->rule);
-    table_text(o->t, decision_reason_name(d->reason));
-    table_text(o->t, decision_metric_name(d->metric));
-    table_count(o->t, d->observed);
-    table_count(o->t, d->threshold);
-    table_count(o->t, d->held_us);
-    table_json(o->t, json_boolean(d->observe));
-    table_count(o->t, d->cause_id);
-    table_count(o->t, d->event_seq);
-    table_text(o->t, decision_narrate(d, row->unit_names, text, sizeof(text)));
-    table_row(o->t);
+    table_count(t, row->run);
+    table_count(t, d->id);
+    table_time(t, row->wall_us);
+    table_text(t, row->unit[0] ? row->unit : NULL);
+    table_count(t, d->generation);
+    table_text(t, decision_kind_name(d->kind));
+    table_text(t, d->rule);
+    table_text(t, decision_reason_name(d->reason));
+    table_text(t, decision_metric_name(d->metric));
+    table_count(t, d->observed);
+    table_count(t, d->threshold);
+    table_count(t, d->held_us);
+    table_json(t, json_boolean(d->observe));
+    table_count(t, d->cause_id);
+    table_count(t, d->event_seq);
+    table_text(t, decision_narrate(d, row->unit_names, text, sizeof(text)));
+    table_row(t);
     return 0;
+}
+
+/* What is on record beside the decisions: set, reload, adoption, output dropped. */
+static void put_mark(struct table *t, const struct store_row *row)
+{
+    table_count(t, row->run);
+    table_none(t); /* it has no number */
+    table_time(t, row->wall_us);
+    table_text(t, row->unit[0] ? row->unit : NULL);
+    table_none(t);
+    table_text(t, "mark");
+    for (size_t c = 6; c + 1 < ARRAY_SIZE(decision_columns); c++)
+        table_none(t);
+    table_text(t, row->text);
+    table_row(t);
+}
+
+static int put_decision_or_mark(void *user, const struct store_row *row)
+{
+    if (row->type == STORE_ROW_DECISION)
+        return put_decision(user, row);
+    if (row->type == STORE_ROW_MARK)
+        put_mark(user, row);
+    return 0;
+}
+
+static int read_interventions(struct cli_query *q, bool all, struct table *t)
+{
+    if (all)
+        return store_read_timeline(q->reader, &q->filter, put_decision_or_mark, t);
+    q->filter.interventions_only = true;
+    return store_read_decisions(q->reader, &q->filter, put_decision, t);
 }
 
 static int history_interventions(struct cli_query *q, const struct cli_args *args)
@@ -152,12 +180,12 @@ static int history_interventions(struct cli_query *q, const struct cli_args *arg
     memcpy(columns, decision_columns, sizeof(columns));
     if (!q->filter.run) /* numbers begin anew with each run */
         columns[0].title = "RUN";
-    struct decision_output o = {table_new(args->format, stdout, columns, ARRAY_SIZE(columns), 0)};
-    if (!o.t)
+    struct table *t = table_new(args->format, stdout, columns, ARRAY_SIZE(columns), args->limit);
+    if (!t)
         return cli_read_failed(q, -ENOMEM);
-    q->filter.interventions_only = !args->all;
-    int e = store_read_decisions(q->reader, &q->filter, put_decision, &o);
-    table_end(o.t, EMPTY_INTERVENTIONS);
+    q->filter.limit = 0; /* the limit counts what is shown */
+    int e = read_interventions(q, args->all, t);
+    table_end(t, EMPTY_INTERVENTIONS);
     return e < 0 ? cli_read_failed(q, e) : CLI_EXIT_OK;
 }
 
@@ -182,13 +210,23 @@ static const struct table_column run_columns[] = {
     {"config_path", "CONFIG", false, false},
 };
 
+struct runs_output {
+    struct table *t;
+    uint64_t last_run;
+    bool is_running; /* somebody answers: it is the last run's supervisor */
+};
+
 static int put_run(void *user, const struct store_run_row *row)
 {
-    struct table *t = user;
-    char end[48] = "running or cut off";
+    const struct runs_output *o = user;
+    struct table *t = o->t;
+    char end[48];
     uint64_t until_us = row->end_wall_us ? row->end_wall_us : row->last_wall_us;
     if (row->end_wall_us)
         (void)snprintf(end, sizeof(end), "exit status %d", row->exit_status);
+    else
+        (void)snprintf(end, sizeof(end), "%s",
+                       row->run == o->last_run && o->is_running ? "running" : "cut off");
     table_count(t, row->run);
     table_time(t, row->start_wall_us);
     table_duration(t, until_us > row->start_wall_us ? until_us - row->start_wall_us : 0);
@@ -220,7 +258,8 @@ static int history_runs(struct cli_query *q, const struct cli_args *args)
     struct table *t = table_new(args->format, stdout, run_columns, ARRAY_SIZE(run_columns), args->limit);
     if (!t)
         return cli_read_failed(q, -ENOMEM);
-    int e = store_read_runs(q->reader, put_run, t);
+    struct runs_output o = {t, q->last_run, cli_target_is_running(&q->target)};
+    int e = store_read_runs(q->reader, put_run, &o);
     table_end(t, "no runs recorded yet");
     return e < 0 ? cli_read_failed(q, e) : CLI_EXIT_OK;
 }

@@ -122,10 +122,24 @@ static void print_json_row(struct log *l, const struct store_row *row)
     json_decref(o);
 }
 
-/* A deadline tells a person nothing. */
+/* A deadline tells a person nothing; steps (a throttle's freeze pulses are five a second) and that something was carried
+ * out as decided are for --all. */
 static bool is_shown(const struct log *l, const struct store_row *row)
 {
-    return l->all || row->type != STORE_ROW_EVENT || row->event.kind != EVENT_DEADLINE;
+    const struct event *e = &row->event;
+    if (l->all)
+        return true;
+    switch (row->type) {
+    case STORE_ROW_DECISION:
+        return decision_kind_class(row->decision.kind) != DECISION_CLASS_STEP;
+    case STORE_ROW_EVENT:
+        return e->kind != EVENT_DEADLINE &&
+               (e->kind != EVENT_OUTCOME || e->outcome.result != EVENT_RESULT_DONE);
+    case STORE_ROW_MARK:
+    case STORE_ROW_GAP:
+        break;
+    }
+    return true;
 }
 
 static int on_row(void *user, const struct store_row *row)

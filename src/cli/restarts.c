@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * `weir history restarts`: one row for each end of a main process and for each decision to restart, stop, wait
- * or give up, with the cause from evidence and what it cost: from then until the unit was ready again.
+ * or give up, with the cause from evidence. What it cost, until the unit was ready again, stands in the first row of
+ * an interruption alone.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,7 +20,7 @@ struct restart {
     char unit_name[UNIT_NAME_MAX];
     const char *what;
     char cause[STORE_TEXT_MAX];
-    bool has_uptime, has_memory, has_ready;
+    bool has_uptime, has_memory, has_ready, is_settled;
     uint64_t uptime_us, memory, memory_seq, ready_us;
     bool is_exit;
     struct event_exit exit;
@@ -27,9 +28,9 @@ struct restart {
 
 /* What is known of a unit as the line of time goes on. */
 struct life {
-    bool is_up;
+    bool is_up, has_start; /* an adopted process was started before this run: nobody wrote down when */
     uint64_t spawned_us;
-    uint32_t generation;
+    uint32_t ended; /* generation whose main process is gone: what is read of it then says nothing */
     bool has_memory;
     uint64_t memory, memory_seq;
     uint64_t ordered_id; /* weir's own RESTART or STOP of this generation */
@@ -88,7 +89,7 @@ static struct restart *add(struct restarts *r, const struct store_row *row, uint
     struct restart *one = &more[r->count++];
     *one = (struct restart){.run = row->run, .wall_us = row->wall_us, .t_us = row->t_us, .unit = unit};
     (void)snprintf(one->unit_name, sizeof(one->unit_name), "%s", row->unit);
-    one->has_uptime = life->is_up;
+    one->has_uptime = life->is_up && life->has_start;
     one->uptime_us = row->t_us - life->spawned_us;
     one->has_memory = life->has_memory;
     one->memory = life->memory;
@@ -96,16 +97,22 @@ static struct restart *add(struct restarts *r, const struct store_row *row, uint
     return one;
 }
 
-/* Rows of the unit that still wait for it to be ready. */
+/* The unit is ready again: told in the row that began the interruption, not in those of its course. */
 static void is_ready(struct restarts *r, const struct store_row *row, uint16_t unit)
 {
-    for (size_t i = r->count; i-- && r->row[i].run == row->run;)
-        if (r->row[i].unit == unit) {
-            if (r->row[i].has_ready)
-                return;
-            r->row[i].has_ready = true;
-            r->row[i].ready_us = row->t_us - r->row[i].t_us;
-        }
+    struct restart *began = NULL;
+    for (size_t i = r->count; i-- && r->row[i].run == row->run;) {
+        if (r->row[i].unit != unit)
+            continue;
+        if (r->row[i].is_settled)
+            break;
+        began = &r->row[i];
+        began->is_settled = true;
+    }
+    if (!began)
+        return;
+    began->has_ready = true;
+    began->ready_us = row->t_us - began->t_us;
 }
 
 static int on_exit_event(struct restarts *r, const struct store_row *row, struct life *life)
@@ -123,6 +130,7 @@ static int on_exit_event(struct restarts *r, const struct store_row *row, struct
     one->exit = e->exit;
     describe_exit(&e->exit, life, one->cause, sizeof(one->cause));
     life->is_up = life->has_memory = false;
+    life->ended = e->generation;
     life->ordered_id = 0;
     return 0;
 }
@@ -135,10 +143,12 @@ static int on_event(struct restarts *r, const struct store_row *row)
         return e->unit == UNIT_NONE ? 0 : -ENOMEM;
     if (e->kind == EVENT_SPAWNED) {
         life->is_up = true;
+        life->has_start = e->spawned.how != EVENT_HOW_ADOPTED;
         life->spawned_us = e->t_us;
     } else if (e->kind == EVENT_READY) {
         is_ready(r, row, e->unit);
-    } else if (e->kind == EVENT_SAMPLE && sample_has(&e->sample, SAMPLE_MEMORY_CURRENT)) {
+    } else if (e->kind == EVENT_SAMPLE && sample_has(&e->sample, SAMPLE_MEMORY_CURRENT) &&
+               e->sample.cause != SAMPLE_CAUSE_FINAL && e->generation > life->ended) {
         life->has_memory = true;
         life->memory = e->sample.value[SAMPLE_MEMORY_CURRENT];
         life->memory_seq = e->seq;

@@ -6,9 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "table.h"
+#include "weir/base/cleanup.h"
 #include "weir/base/units.h"
 
-#define CELL_MAX 32
+#define CELL_MAX   32
+#define LADDER_MAX 512
 
 static int64_t number(json_t *object, const char *key)
 {
@@ -22,13 +25,6 @@ static const char *string(json_t *object, const char *key)
     return text ? text : "-";
 }
 
-static const char *size_cell(int64_t bytes, char buf[static FORMAT_SIZE_MAX])
-{
-    if (bytes < 0)
-        return "-";
-    return format_size((uint64_t)bytes, buf);
-}
-
 /* Whole seconds, as a person reads them. */
 static const char *seconds_cell(int64_t us, char buf[static FORMAT_DURATION_MAX])
 {
@@ -37,72 +33,98 @@ static const char *seconds_cell(int64_t us, char buf[static FORMAT_DURATION_MAX]
     return format_duration((uint64_t)us / USEC_PER_SEC * USEC_PER_SEC, buf);
 }
 
-static void share_cell(int64_t permyriad, char buf[static CELL_MAX])
+static const struct table_column columns[] = {
+    {"name", "UNIT", false, false},     {"state", "STATE", false, false},
+    {"since", "SINCE", false, false},   {"pid", "PID", true, false},
+    {"memory", "MEMORY", true, false},  {"limit", "LIMIT", true, false},
+    {"used", "USED", true, false},      {"peak", "PEAK", true, false},
+    {"some", "SOME", true, false},      {"full", "FULL", true, false},
+    {"pids", "PIDS", true, false},      {"restarts", "RESTARTS*", false, false},
+    {"ladder", "LADDER", false, false},
+};
+
+static void put_share(struct table *t, int64_t permyriad)
 {
-    if (permyriad < 0)
-        (void)snprintf(buf, CELL_MAX, "-");
-    else
-        (void)snprintf(buf, CELL_MAX, "%" PRId64 ".%" PRId64 "%%", permyriad / 100, permyriad % 100 / 10);
+    char text[CELL_MAX];
+    (void)snprintf(text, sizeof(text), "%" PRId64 ".%" PRId64 "%%", permyriad / 100, permyriad % 100 / 10);
+    table_text(t, permyriad < 0 ? NULL : text);
 }
 
-static void print_unit(json_t *unit, int width)
+static void put_size(struct table *t, int64_t bytes)
+{
+    if (bytes < 0)
+        table_none(t);
+    else
+        table_size(t, (uint64_t)bytes);
+}
+
+static void put_count(struct table *t, int64_t count)
+{
+    if (count < 0)
+        table_none(t);
+    else
+        table_count(t, (uint64_t)count);
+}
+
+static void put_state(struct table *t, json_t *unit)
+{
+    char state[CELL_MAX], since[FORMAT_DURATION_MAX];
+    (void)snprintf(state, sizeof(state), "%s%s", string(unit, "state"),
+                   json_is_true(json_object_get(unit, "frozen")) ? ", frozen" : "");
+    table_text(t, string(unit, "name"));
+    table_text(t, state);
+    table_text(t, seconds_cell(number(unit, "state_since_us"), since));
+    put_count(t, number(unit, "pid") > 0 ? number(unit, "pid") : -1);
+}
+
+/* The ladder's step, and what the unit says of itself (STATUS= of sd_notify). */
+static void put_ladder(struct table *t, json_t *unit)
+{
+    char text[LADDER_MAX];
+    const char *own = json_string_value(json_object_get(unit, "status_text"));
+    bool off = json_is_true(json_object_get(unit, "recycling_off"));
+    (void)snprintf(text, sizeof(text), "%s%s%s%s", string(unit, "ladder"), off ? " (recycling is off)" : "",
+                   own ? "; " : "", own ? own : "");
+    table_text(t, text);
+}
+
+static void put_unit(struct table *t, json_t *unit)
 {
     json_t *reading = json_object_get(unit, "reading");
     json_t *pressure = json_object_get(json_object_get(unit, "pressure"), "memory");
     json_t *restarts = json_object_get(unit, "restarts");
-    char current[FORMAT_SIZE_MAX], peak[FORMAT_SIZE_MAX], limit[FORMAT_SIZE_MAX], state[CELL_MAX];
-    char since[FORMAT_DURATION_MAX], some[CELL_MAX], full[CELL_MAX], used[CELL_MAX], pid[CELL_MAX] = "-",
-                                                                                     pids[CELL_MAX] = "-";
+    char counts[3 * CELL_MAX];
     int64_t memory = number(reading, "memory.current"), max = number(unit, "memory_max");
-    share_cell(memory >= 0 && max > 0 ? (int64_t)mul_div_u64((uint64_t)memory, PERMYRIAD_ONE, (uint64_t)max)
-                                      : -1,
-               used);
-    share_cell(number(pressure, "some_permyriad"), some);
-    share_cell(number(pressure, "full_permyriad"), full);
-    if (number(unit, "pid") > 0)
-        (void)snprintf(pid, sizeof(pid), "%" PRId64, number(unit, "pid"));
-    if (number(reading, "pids.current") >= 0)
-        (void)snprintf(pids, sizeof(pids), "%" PRId64, number(reading, "pids.current"));
-    (void)snprintf(state, sizeof(state), "%s%s", string(unit, "state"),
-                   json_is_true(json_object_get(unit, "frozen")) ? ", frozen" : "");
-    int64_t state_us = number(unit, "state_since_us");
-    printf("%-*s %-16s %-12s %7s %8s %8s %6s %8s %6s %6s %5s  %" PRId64 "/%" PRId64 "/%" PRId64 "  %s%s\n",
-           width, string(unit, "name"), state, seconds_cell(state_us, since), pid, size_cell(memory, current),
-           size_cell(max, limit), used, size_cell(number(reading, "memory.peak"), peak), some, full, pids,
-           number(restarts, "recycle"), number(restarts, "failure"), number(restarts, "operator"),
-           string(unit, "ladder"),
-           json_is_true(json_object_get(unit, "recycling_off")) ? " (recycling is off)" : "");
-    if (json_object_get(unit, "status_text"))
-        printf("%-*s %s\n", width, "", string(unit, "status_text"));
-}
-
-static int name_width(json_t *units)
-{
-    size_t i, width = 16;
-    json_t *unit;
-    json_array_foreach(units, i, unit)
-    {
-        size_t length = strlen(string(unit, "name"));
-        width = length > width ? length : width;
-    }
-    return (int)width;
+    put_state(t, unit);
+    put_size(t, memory);
+    put_size(t, max);
+    put_share(t, memory >= 0 && max > 0 ? (int64_t)mul_div_u64((uint64_t)memory, PERMYRIAD_ONE, (uint64_t)max)
+                                        : -1);
+    put_size(t, number(reading, "memory.peak"));
+    put_share(t, number(pressure, "some_permyriad"));
+    put_share(t, number(pressure, "full_permyriad"));
+    put_count(t, number(reading, "pids.current"));
+    (void)snprintf(counts, sizeof(counts), "%" PRId64 "/%" PRId64 "/%" PRId64, number(restarts, "recycle"),
+                   number(restarts, "failure"), number(restarts, "operator"));
+    table_text(t, counts);
+    put_ladder(t, unit);
+    table_row(t);
 }
 
 static void print_table(json_t *root)
 {
-    int width = name_width(json_object_get(root, "units"));
     char up[FORMAT_DURATION_MAX];
-    json_t *history = json_object_get(root, "history");
+    json_t *history = json_object_get(root, "history"), *unit;
     printf("%s: pid %" PRId64 ", run %" PRId64 ", up %s, %s cgroup layout, kernel %s\n",
            string(root, "supervisor"), number(root, "pid"), number(root, "run"),
            seconds_cell(number(root, "uptime_us"), up), string(root, "layout"), string(root, "kernel"));
     if (json_object_get(history, "problem"))
         printf("history is not being written: %s\n", string(history, "problem"));
-    printf("%-*s %-16s %-12s %7s %8s %8s %6s %8s %6s %6s %5s  %s  %s\n", width, "UNIT", "STATE", "SINCE",
-           "PID", "MEMORY", "LIMIT", "USED", "PEAK", "SOME", "FULL", "PIDS", "RESTARTS*", "LADDER");
+    struct table *t = table_new(CLI_FORMAT_TABLE, stdout, columns, ARRAY_SIZE(columns), 0);
     size_t i;
-    json_t *unit;
-    json_array_foreach(json_object_get(root, "units"), i, unit) print_unit(unit, width);
+    json_array_foreach(json_object_get(root, "units"), i, unit) if (t) put_unit(t, unit);
+    if (t)
+        table_end(t, "no units");
     puts("* planned recycles/after failures/by operator");
 }
 

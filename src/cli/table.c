@@ -35,16 +35,20 @@ struct table {
 
 bool terminal_has_colour(FILE *out)
 {
-    const char *no = getenv("NO_COLOR");
-    return isatty(fileno(out)) && !(no && *no);
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+    return isatty(fileno(out)) && !(no && *no) && term && *term && strcmp(term, "dumb") != 0;
 }
 
 unsigned terminal_width(FILE *out)
 {
     struct winsize size;
-    if (!isatty(fileno(out)) || ioctl(fileno(out), TIOCGWINSZ, &size) < 0)
+    uint64_t columns;
+    const char *wanted = getenv("COLUMNS");
+    if (!isatty(fileno(out)))
         return 0;
-    return size.ws_col;
+    if (wanted && parse_u64(wanted, &columns) == 0 && columns > 0 && columns <= UINT16_MAX)
+        return (unsigned)columns;
+    return ioctl(fileno(out), TIOCGWINSZ, &size) < 0 ? 0 : size.ws_col;
 }
 
 const char *format_percent(uint64_t permyriad, char buf[static FORMAT_PERCENT_MAX])

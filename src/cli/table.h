@@ -4,8 +4,8 @@
  * is given once with its type, and the format decides how it looks (3.4G, 3650722201, or "3650722201").
  *
  * A table is as wide as its rows need (the first TABLE_LOOK_AHEAD of them set the widths, the rest streams);
- * on a terminal lines are cut at its width and the header is bold, unless NO_COLOR is set. JSON is an array
- * with one object a line. CSV follows RFC 4180, with a header line.
+ * on a terminal lines are cut at its width (COLUMNS, or what it says itself) and the header is bold, unless NO_COLOR is
+ * set or TERM is dumb. JSON is an array with one object a line. CSV follows RFC 4180, with a header line.
  */
 #ifndef WEIR_CLI_TABLE_H
 #define WEIR_CLI_TABLE_H

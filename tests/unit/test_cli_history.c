@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 static struct history h;
 
@@ -155,7 +157,7 @@ static void test_restarts_tell_cause_and_cost(void **state)
                         "signal 15 (TERM); kernel OOM kills 1; weir's #1 restart");
     assert_int_equal(json_integer_value(json_object_get(exited, "memory.current")), 850 << 20);
     assert_int_equal(json_integer_value(json_object_get(exited, "memory_seq")), 5);
-    assert_int_equal(json_integer_value(json_object_get(exited, "ready_after_us")), USEC_PER_SEC);
+    assert_true(json_is_null(json_object_get(exited, "ready_after_us"))); /* the restart's row has it */
     assert_int_equal(json_integer_value(json_object_get(exited, "wall_us")),
                      HISTORY_WALL_US + 5 * USEC_PER_SEC);
     assert_string_equal(json_string_value(json_object_get(exited, "time")), "2025-11-05T12:23:50.000+00:00");
@@ -182,8 +184,78 @@ static void test_runs_as_csv(void **state)
         output,
         "run,time,wall_us,length_us,end_wall_us,exit_status,end,samples,samples_dropped,events,decisions,"
         "weir_version,kernel,layout,boot_id,supervisor,config_path\r\n"
-        "1,2025-11-05T12:23:45.000+00:00,1762345425000000,9000000,,,running or cut off,6,0,5,2,0.1.0,6.1.0,"
+        "1,2025-11-05T12:23:45.000+00:00,1762345425000000,9000000,,,cut off,6,0,5,2,0.1.0,6.1.0,"
         "unified,00000000-1111-2222-3333-444444444444,search-docs,/etc/weir/search-docs.conf\r\n");
+}
+
+static void test_only_the_newest_run_may_be_running(void **state)
+{
+    (void)state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct store *s = history_open(&h);
+    history_begin_at(s, HISTORY_START_US + 1, HISTORY_WALL_US + USEC_PER_SEC);
+    store_close(s);
+    assert_int_equal(run(cmd_history, words((const char *[]){"runs"})), CLI_EXIT_OK);
+    assert_null(strstr(output, "running"));
+    snprintf(address.sun_path, sizeof(address.sun_path), "%.60s/control.sock", h.dir);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, 4), 0);
+    assert_int_equal(run(cmd_history, words((const char *[]){"runs"})), CLI_EXIT_OK);
+    const char *cut_off = strstr(output, "  cut off "), *running = strstr(output, "  running ");
+    assert_true(cut_off && running && cut_off < running);
+    close(fd);
+}
+
+/* Adopted: nobody wrote down when it was started. The reading of what its end left is not its memory. */
+static void test_restarts_tell_no_false_figures(void **state)
+{
+    (void)state;
+    struct store *s = history_open(&h);
+    history_begin_at(s, HISTORY_START_US + 1, HISTORY_WALL_US + USEC_PER_SEC);
+    struct event adopted = history_event(1, USEC_PER_SEC, EVENT_SPAWNED, 1);
+    adopted.spawned.how = EVENT_HOW_ADOPTED;
+    store_event(s, &adopted);
+    give_sample(s, 2, 2, 1, 700, 0);
+    struct event final = history_sample(3, 3 * USEC_PER_SEC, 1, 4096);
+    final.sample.cause = SAMPLE_CAUSE_FINAL;
+    store_event(s, &final);
+    struct event exited = history_event(4, 3 * USEC_PER_SEC, EVENT_EXITED, 1);
+    store_event(s, &exited);
+    store_close(s);
+    struct cli_args args = words((const char *[]){"restarts"});
+    args.format = CLI_FORMAT_JSON;
+    assert_int_equal(run(cmd_history, args), CLI_EXIT_OK);
+    json_t *list = json_loads(output, 0, NULL), *row = json_array_get(list, 0);
+    assert_true(json_is_null(json_object_get(row, "uptime_us")));
+    assert_int_equal(json_integer_value(json_object_get(row, "memory.current")), 700 << 20);
+    json_decref(list);
+}
+
+/* A throttle's pulses, five a second, are for --all; what an operator did is not. */
+static void test_log_leaves_steps_out(void **state)
+{
+    (void)state;
+    struct store *s = history_open(&h);
+    history_begin_at(s, HISTORY_START_US + 1, HISTORY_WALL_US + USEC_PER_SEC);
+    struct decision pulse = history_decision(1, 1, USEC_PER_SEC, DECISION_PULSE_FREEZE);
+    store_decision(s, &pulse);
+    give_outcome(s, 2, 1, 1);
+    struct event failed = history_event(3, 2 * USEC_PER_SEC, EVENT_OUTCOME, 1);
+    failed.outcome.result = EVENT_RESULT_FAILED;
+    store_event(s, &failed);
+    store_mark(s, HISTORY_START_US + 3 * USEC_PER_SEC, 1, "set memory_max=5G (uid 0)");
+    store_close(s);
+    assert_int_equal(run(cmd_log, (struct cli_args){0}), CLI_EXIT_OK);
+    assert_null(strstr(output, "#1 "));
+    assert_null(strstr(output, "was carried out"));
+    assert_non_null(strstr(output, "failed"));
+    assert_non_null(strstr(output, "worker        set memory_max=5G (uid 0)\n"));
+    assert_int_equal(run(cmd_log, (struct cli_args){.all = true}), CLI_EXIT_OK);
+    assert_non_null(strstr(output, "#1 "));
+    assert_int_equal(run(cmd_history, (struct cli_args){.all = true}), CLI_EXIT_OK);
+    assert_non_null(strstr(output, "worker    -  mark "));
+    assert_non_null(strstr(output, "  set memory_max=5G (uid 0)\n"));
 }
 
 static void test_log_is_one_time_line(void **state)
@@ -317,6 +389,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_restarts_tell_cause_and_cost, setup_recorded, teardown),
         cmocka_unit_test_setup_teardown(test_interventions_are_the_default, setup_recorded, teardown),
         cmocka_unit_test_setup_teardown(test_runs_as_csv, setup_recorded, teardown),
+        cmocka_unit_test_setup_teardown(test_only_the_newest_run_may_be_running, setup_recorded, teardown),
+        cmocka_unit_test_setup_teardown(test_restarts_tell_no_false_figures, setup_recorded, teardown),
+        cmocka_unit_test_setup_teardown(test_log_leaves_steps_out, setup_recorded, teardown),
         cmocka_unit_test_setup_teardown(test_log_is_one_time_line, setup_recorded, teardown),
         cmocka_unit_test_setup_teardown(test_explain_keeps_facts_and_conclusion_apart, setup_recorded,
                                         teardown),

@@ -2,8 +2,11 @@
 /* One description of rows as table, JSON and CSV. */
 #include "check.h"
 
+#include <pty.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
+#include <unistd.h>
 
 #include "../../src/cli/table.h"
 
@@ -122,6 +125,43 @@ static void test_many_rows_stream(void **state)
     free(text);
 }
 
+/* What the table looks like on a terminal with these variables. */
+static void print_on_terminal(const char *term, const char *columns_text, char *buf, size_t size)
+{
+    int master, slave;
+    struct termios raw;
+    assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+    assert_int_equal(tcgetattr(slave, &raw), 0);
+    cfmakeraw(&raw);
+    assert_int_equal(tcsetattr(slave, TCSANOW, &raw), 0);
+    setenv("TERM", term, 1);
+    setenv("COLUMNS", columns_text, 1);
+    unsetenv("NO_COLOR");
+    FILE *out = fdopen(slave, "w");
+    struct table *t = table_new(CLI_FORMAT_TABLE, out, columns, 6, 0);
+    give_row(t, "server", 1 << 20, 1234, "a text that is too long");
+    table_end(t, "nothing");
+    fflush(out);
+    ssize_t n = read(master, buf, size - 1);
+    assert_true(n > 0);
+    buf[n] = '\0';
+    fclose(out);
+    close(master);
+    unsetenv("COLUMNS");
+}
+
+static void test_terminal_sets_width_and_bold(void **state)
+{
+    (void)state;
+    char text[1024];
+    setenv("TZ", "UTC", 1);
+    print_on_terminal("dumb", "60", text, sizeof(text));
+    assert_string_equal(text, "TIME                     UNIT    MEMORY   SHARE  TEXT\n"
+                              "2025-11-05 12:23:45.123  server      1M  12.34%  a text that\n");
+    print_on_terminal("xterm", "60", text, sizeof(text));
+    assert_ptr_equal(strstr(text, "\033[1mTIME "), text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +171,7 @@ int main(void)
         cmocka_unit_test(test_json_is_an_array_of_objects),
         cmocka_unit_test(test_limit_keeps_the_last_rows),
         cmocka_unit_test(test_many_rows_stream),
+        cmocka_unit_test(test_terminal_sets_width_and_bold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
