@@ -21,6 +21,7 @@
  */
 #include "state.h"
 
+#include <errno.h>
 #include <signal.h>
 
 #define OOM_RECENT_US (10 * USEC_PER_SEC) /* chosen: a parent may wait that long for its killed child */
@@ -213,6 +214,8 @@ void unit_spawn_failed(struct turn *t, struct engine_unit *u)
 
     if (u->state == UNIT_STATE_STARTING && u->pid == 0) {
         struct unit_stop stop = {.phase = STOP_PHASE_CLEAN, .then = THEN_JUDGE, .why = why, .exited = true};
+        /* a command that went away while it waited for its place did nothing wrong, and nothing of it is left */
+        stop.clean = unit_policy(t, u)->kind == UNIT_KIND_WRAPPED && t->event->error == ESRCH;
         leave(t, u, &stop);
         clean(t, u);
     } else if (u->state == UNIT_STATE_STOPPING && u->pid == 0 && u->stop.phase != STOP_PHASE_CLEAN) {
