@@ -9,6 +9,8 @@
 
 #include "weir/base/cleanup.h"
 
+#define HELP_COLUMNS 80
+
 const struct cli_option_info cli_options[] = {
     {OPTION_TARGET, 'c', "config", "FILE", "the supervisor of this config file"},
     {OPTION_TARGET, 'n', "name", "NAME", "the supervisor of this name (default: the only one there is)"},
@@ -34,10 +36,10 @@ const struct cli_command cli_commands[] = {
     {"run", "CONFIG", 1, 1, OPTION_VERBOSE,
      "launch the units of a config and supervise them, in the foreground",
      "Launches the service units of CONFIG, each in a cgroup of its own with its limits, and supervises them "
-     "until "
-     "they have ended or weir is told to stop (SIGTERM, SIGINT, weir stop). With -v the units' output is "
-     "shown too. "
-     "Exit status 1 when a unit was given up.",
+     "until weir is told to stop (SIGTERM, SIGINT, weir stop) or every unit has ended or was given up. Units "
+     "of an "
+     "earlier weir that was killed, or stopped with --keep, are adopted. What a unit prints goes to "
+     "STATE_DIR/log/UNIT.log, with -v to the terminal too. Exit status 1 when a unit was given up.",
      "weir run search-docs.ini    # until Ctrl-C\n", cmd_run},
     {"check", "[CONFIG]", 0, 1, 0, "tell every error of a config, with its line and what would be right",
      "Reads CONFIG and prints every error with its line, what is wrong and what would be right. Exit status "
@@ -70,10 +72,15 @@ const struct cli_command cli_commands[] = {
     {"thaw", "UNIT", 1, 1, OPTION_TARGET, "thaw a frozen unit", "Undoes weir freeze.", "weir thaw worker\n",
      cmd_thaw},
     {"set", "UNIT KEY=VALUE", 2, 2, OPTION_TARGET, "change a limit or threshold of a running unit, on record",
-     "The change holds until the supervisor ends or the config is reloaded; weir.conf(5) says which keys can "
-     "be "
-     "changed on a running unit.",
-     "weir set worker memory_max=5G\nweir set worker restart_at=80%\n", cmd_set},
+     "KEY is one of [unit NAME] for which weir.conf(5) says that weir set changes it live; VALUE is written "
+     "as in the "
+     "config. The kernel's limits and the thresholds change at once, without a restart. The change is on "
+     "record (weir "
+     "log, weir history --all) and holds until the supervisor ends or the config is reloaded. A memory_max "
+     "below what "
+     "the unit uses is refused.",
+     "weir set worker memory_max=5G\nweir set worker restart_at=80%\nweir set worker cpu_max=150%\n",
+     cmd_set},
     {"reload", "", 0, 0, OPTION_TARGET, "apply a changed config and show the difference",
      "Reads the config file again. With any error in it nothing is changed and the errors are printed.",
      "weir reload\n", cmd_reload},
@@ -83,7 +90,9 @@ const struct cli_command cli_commands[] = {
      "were "
      "taken; pressure is computed between consecutive samples from the kernel's totals; restarts tells each "
      "end of a "
-     "unit with its cause from evidence; runs lists the supervisor's lives.",
+     "unit with its cause from evidence; runs lists the supervisor's lives. interventions --all also has the "
+     "steps and the "
+     "marks: set, reload, adoption, output dropped. --json prints one array.",
      "weir history\nweir history samples -u worker --since -10m\nweir history restarts --json\n",
      cmd_history},
     {"explain", "ID|RUN:ID|last [ACTION]", 1, 2, OPTION_TARGET | OPTION_JSON,
@@ -94,7 +103,10 @@ const struct cli_command cli_commands[] = {
      "was undone.",
      "weir explain last\nweir explain last restart\nweir explain 3:17\n", cmd_explain},
     {"log", "", 0, 0, RECORD | OPTION_FOLLOW, "samples, events and decisions in one time line",
-     "Oldest first.", "weir log -f\nweir log --since -1m\n", cmd_log},
+     "Oldest first. Left out without --all: readings between the ticks, the single steps of an intervention "
+     "(TERM, KILL, "
+     "freeze pulses), and that a decision was carried out. --json prints one object a line.",
+     "weir log -f\nweir log --since -1m\n", cmd_log},
     {"replay", "[RUN]", 0, 1, OPTION_TARGET | OPTION_ALL | OPTION_JSON,
      "feed a recorded run to the engine again and compare the decisions",
      "Uses the policies that were recorded with the run. The decisions must be the same, byte for byte; exit "
@@ -103,6 +115,27 @@ const struct cli_command cli_commands[] = {
      "weir replay    # the last run\n", cmd_replay},
 };
 const size_t cli_command_count = ARRAY_SIZE(cli_commands);
+
+/* Words in lines of at most 80 columns; the first line goes on at column `at`, the others begin at `indent`. */
+static void print_wrapped(const char *text, unsigned at, unsigned indent, FILE *out)
+{
+    unsigned column = at;
+    bool first = true;
+    while (*text) {
+        unsigned length = (unsigned)strcspn(text, " ");
+        if (!first && column + 1 + length > HELP_COLUMNS) {
+            fprintf(out, "\n%*s", (int)indent, "");
+            column = indent;
+            first = true;
+        }
+        fprintf(out, "%s%.*s", first ? "" : " ", (int)length, text);
+        column += length + !first;
+        first = false;
+        text += length;
+        text += strspn(text, " ");
+    }
+    (void)fputc('\n', out);
+}
 
 static void print_options(unsigned mask, FILE *out)
 {
@@ -116,16 +149,18 @@ static void print_options(unsigned mask, FILE *out)
             (void)snprintf(letter, sizeof(letter), "-%c, ", o->letter);
         (void)snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->value ? " " : "",
                        o->value ? o->value : "");
-        fprintf(out, "  %-22s %s\n", left, o->text);
+        int column = fprintf(out, "  %-22s ", left);
+        print_wrapped(o->text, (unsigned)column, 25, out);
     }
 }
 
 static void print_general_help(FILE *out)
 {
-    fputs("weir launches services inside cgroups, watches the kernel's pressure and event files, and holds "
-          "work back or\n"
-          "restarts the worker before memory runs out.\n\nUsage: weir COMMAND [OPTIONS] ...\n\n",
-          out);
+    print_wrapped(
+        "weir launches services inside cgroups, watches the kernel's pressure and event files, and holds "
+        "work back or restarts the worker before memory runs out.",
+        0, 0, out);
+    fputs("\nUsage: weir COMMAND [OPTIONS] ...\n\n", out);
     for (size_t i = 0; i < cli_command_count; i++)
         fprintf(out, "  %-10s %s\n", cli_commands[i].name, cli_commands[i].summary);
     fputs("\n'weir COMMAND --help' tells more; weir.conf(5) describes the config.\n", out);
@@ -137,8 +172,9 @@ void cli_print_help(const struct cli_command *command, FILE *out)
         print_general_help(out);
         return;
     }
-    fprintf(out, "Usage: weir %s%s%s%s\n\n%s\n", command->name, command->options ? " [OPTIONS]" : "",
-            command->words[0] ? " " : "", command->words, command->text);
+    fprintf(out, "Usage: weir %s%s%s%s\n\n", command->name, command->options ? " [OPTIONS]" : "",
+            command->words[0] ? " " : "", command->words);
+    print_wrapped(command->text, 0, 0, out);
     if (command->options) {
         fputs("\nOptions:\n", out);
         print_options(command->options, out);
@@ -189,26 +225,59 @@ void cli_print_scdoc(FILE *out)
     }
 }
 
+/* Does it take a config file, or the name of a unit? */
+static bool takes_file(const struct cli_command *c)
+{
+    return strstr(c->words, "CONFIG") != NULL;
+}
+
+static bool takes_unit(const struct cli_command *c)
+{
+    return strstr(c->words, "UNIT") != NULL;
+}
+
+static void print_bash_words(const struct cli_command *c, FILE *out)
+{
+    fprintf(out, "    %s) words='--help", c->name);
+    for (size_t k = 0; k < cli_option_count; k++)
+        if (c->options & cli_options[k].bit)
+            fprintf(out, " --%s", cli_options[k].name);
+    if (c->run == cmd_history)
+        fputs(" samples interventions restarts pressure runs", out);
+    if (c->run == cmd_explain)
+        fputs(" last", out);
+    fprintf(out, "'%s%s ;;\n", takes_file(c) ? "; files=yes" : "", takes_unit(c) ? "; units=yes" : "");
+}
+
+/* Units are those of the running supervisor; files are for what takes a config alone. */
 static void print_bash(FILE *out)
 {
-    fputs("# bash completion for weir; printed from the commands' table\n_weir() {\n"
-          "  local cur=${COMP_WORDS[COMP_CWORD]} words\n"
-          "  if [ \"$COMP_CWORD\" -eq 1 ]; then words='",
-          out);
+    fputs(
+        "# bash completion for weir; printed from the commands' table\n"
+        "_weir_units() {\n"
+        "  weir status --json 2>/dev/null | sed -n 's/^      \"name\": "
+        "\"\\(.*\\)\",\\{0,1\\}$/\\1/p'\n"
+        "}\n"
+        "_weir() {\n"
+        "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words='' files='' units=''\n"
+        "  if [ \"$COMP_CWORD\" -eq 1 ]; then words='",
+        out);
     for (size_t i = 0; i < cli_command_count; i++)
         fprintf(out, "%s%s", i ? " " : "", cli_commands[i].name);
     fputs("'\n  else case ${COMP_WORDS[1]} in\n", out);
-    for (size_t i = 0; i < cli_command_count; i++) {
-        fprintf(out, "    %s) words='--help", cli_commands[i].name);
-        for (size_t k = 0; k < cli_option_count; k++)
-            if (cli_commands[i].options & cli_options[k].bit)
-                fprintf(out, " --%s", cli_options[k].name);
-        if (cli_commands[i].run == cmd_history)
-            fputs(" samples interventions restarts pressure runs", out);
-        fputs("' ;;\n", out);
-    }
-    fputs("    *) words= ;;\n  esac; fi\n"
-          "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\"; compgen -f -- \"$cur\")\n}\n"
+    for (size_t i = 0; i < cli_command_count; i++)
+        print_bash_words(&cli_commands[i], out);
+    fputs("  esac; fi\n"
+          "  case $prev in\n"
+          "    -c|--config) words='' units='' files=yes ;;\n"
+          "    -u|--unit) words='' files='' units=yes ;;\n"
+          "    -n|--name|--since|--until|--limit) words='' files='' units='' ;;\n"
+          "    --run) words='last all' files='' units='' ;;\n"
+          "  esac\n"
+          "  [ -n \"$units\" ] && words=\"$words $(_weir_units)\"\n"
+          "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\"; [ -n \"$files\" ] && compgen -f -- "
+          "\"$cur\")\n"
+          "}\n"
           "complete -o filenames -F _weir weir\n",
           out);
 }
@@ -229,7 +298,7 @@ static void print_zsh(FILE *out)
         for (size_t k = 0; k < cli_option_count; k++)
             if (cli_commands[i].options & cli_options[k].bit)
                 fprintf(out, " '--%s%s'", cli_options[k].name, cli_options[k].value ? "=" : "");
-        fputs(" '*:file:_files' ;;\n", out);
+        fputs(takes_file(&cli_commands[i]) ? " '*:file:_files' ;;\n" : " '*:word:' ;;\n", out);
     }
     fputs("esac\n", out);
 }

@@ -173,7 +173,8 @@ static const struct key unit_keys[] = {
      .doc = "act, or observe: decide and record everything, intervene in nothing.", .example = "observe"},
     /* the engine remembers 32 failures */
     {.name = "failure_budget", .type = &type_count32, .offset = POLICY(failure_budget), .min = 1, .max = 32,
-     .flags = KEY_LIVE, .doc = "So many failures within failure_window, and the unit is given up.",
+     .flags = KEY_LIVE, .doc = "So many failures within failure_window, and the unit is given up. A service unit whose first start "
+            "does not become ready is given up at once.",
      .example = "5"},
     {.name = "failure_window", .type = &type_duration, .offset = POLICY(failure_window_us), .min = SEC,
      .max = 30 * DAY, .flags = KEY_LIVE, .doc = "See failure_budget.", .example = "10min"},
@@ -203,7 +204,8 @@ static const struct key unit_keys[] = {
 
     {.heading = "The ladder: what happens as memory runs out", .name = "notify_at", .type = &type_percent,
      .offset = LADDER(notify_permyriad), .min = 0, .max = 10000, .flags = KEY_LIVE,
-     .doc = "At this share of memory_max the unit is told to give memory back; 0% never tells it.",
+     .doc = "At this share of memory_max the unit is told to give memory back, by a byte on the FIFO that "
+            "MEMORY_PRESSURE_WATCH names, see weir(1); 0% never tells it.",
      .example = "60%"},
     {.name = "notify_cooldown", .type = &type_duration, .offset = LADDER(notify_cooldown_us), .min = 0,
      .max = DAY, .flags = KEY_LIVE, .doc = "Time between two such messages.", .example = "30s"},
@@ -242,9 +244,10 @@ static const struct key unit_keys[] = {
     /* at most 10 s frozen: frozen workers trip watchdogs and hold locks */
     {.name = "pulse_freeze", .type = &type_duration, .offset = LADDER(pulse_freeze_us), .min = MSEC,
      .max = 10 * SEC, .flags = KEY_LIVE,
-     .doc = "Where nothing else can hold a unit back it is frozen for this long ...", .example = "200ms"},
+     .doc = "Where the host has no memory_high, a unit that is held back is frozen for this long, then runs for "
+            "pulse_thaw, in turn.", .example = "200ms"},
     {.name = "pulse_thaw", .type = &type_duration, .offset = LADDER(pulse_thaw_us), .min = MSEC, .max = HOUR,
-     .flags = KEY_LIVE, .doc = "... and then runs for this long, in turn.", .example = "200ms"},
+     .flags = KEY_LIVE, .doc = "How long a unit that is held back by pulses runs between two of them.", .example = "200ms"},
 
     {.heading = "Output", .name = "log_size", .type = &type_bytes, .offset = UNIT(log_size_bytes),
      .min = 4 * KIB, .max = 1024 * GIB, .flags = KEY_LIVE | KEY_SERVICE, .initial = "16M",

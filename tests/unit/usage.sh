@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The command line's own manners: help, versions, wrong words, exit statuses. Usage: usage.sh WEIR
 set -u
-weir=$1
+weir=$(realpath "$1")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export XDG_RUNTIME_DIR=$work XDG_STATE_HOME=$work
@@ -50,14 +50,45 @@ check 'no history' 3 'nobody-here' history -n nobody-here
 check 'config and name' 2 'give one of them' status -c x.ini -n nobody-here
 check 'bash completion' 0 'complete .*weir' --print-completion bash
 check 'zsh completion' 0 '#compdef weir' --print-completion zsh
+for command in '' run status history explain set; do
+  wide=$("$weir" help $command | awk 'length > 80')
+  if [ -z "$wide" ]; then passed=$((passed + 1)); else failed=$((failed + 1)); printf 'not ok help wider than 80: %s\n' "$wide"; fi
+done
 check 'completion of another shell' 2 'bash and zsh' --print-completion fish
 
+check 'doctor tells what follows' 0 'a unit that asks for it is refused, unless it has best_effort' doctor
+# who may not make cgroups is not told that he can
+if [ "$(id -u)" -eq 0 ] && setpriv --reuid 65534 --clear-groups test -x "$weir" 2>/dev/null; then
+  out=$(setpriv --reuid 65534 --clear-groups "$weir" doctor 2>&1)
+  if grep -q '^  yes   memory.max' <<<"$out" && ! grep -q 'systemd      yes' <<<"$out"; then
+    failed=$((failed + 1)); printf 'not ok doctor as nobody:\n%s\n' "$out"
+  else
+    passed=$((passed + 1))
+  fi
+fi
+
 printf '%s\n' '[unit a]' 'exec = /bin/true' >"$work/ok.ini"
-check 'good config' 0 'ok, 1 units?: a' check "$work/ok.ini"
+check 'good config' 0 'ok, 1 unit: a' check "$work/ok.ini"
 printf '%s\n' '[unit a]' 'exec = /bin/true' 'memory_mx = 4 gigs' >"$work/bad.ini"
 check 'bad config' 1 "bad.ini:3: .*memory_mx" check "$work/bad.ini"
 check 'bad config, hint' 1 "memory_max" check "$work/bad.ini"
+mkfifo "$work/fifo.ini"
+check 'a FIFO as config' 1 'a pipe, socket or device, not a file' check "$work/fifo.ini"
+check 'a FIFO to run' 1 'a pipe, socket or device, not a file' run "$work/fifo.ini"
 check 'run refuses it too' 1 "bad.ini:3: " run "$work/bad.ini"
+
+# offers WORDS...: what bash completion has for the last of them
+offers() {
+  bash -c 'complete() { :; }; weir() { :; }; eval "$("$0" --print-completion bash)"; shift
+    COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _weir; printf "%s\n" "${COMPREPLY[@]}"' "$weir" - "$@"
+}
+touch "$work/afile"
+cd "$work" || exit 1
+if [ "$(offers weir stop af)" ]; then failed=$((failed + 1)); echo 'not ok completion: a file for a unit'; else passed=$((passed + 1)); fi
+for words in 'weir check af' 'weir status -c af'; do
+  # shellcheck disable=SC2086  # words are split on purpose
+  if [ "$(offers $words)" = afile ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "not ok completion: $words"; fi
+done
 
 if "$weir" --help >/dev/full 2>/dev/null; then
   failed=$((failed + 1)); echo 'not ok full output device: status 0'
