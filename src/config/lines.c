@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "key.h"
 #include "problem.h"
@@ -43,12 +44,18 @@ static int read_some(int fd, struct lines *l, size_t room)
     }
 }
 
-/* 0, -ENOMEM, -EFBIG or what the kernel says (a folder: -EISDIR). */
+/* 0, -ENOMEM, -EFBIG, -ENOTSUP (no regular file) or what the kernel says (a folder: -EISDIR). */
 static int read_file(const char *path, struct lines *l)
 {
-    _cleanup_close_ int fd = fd_open_at(AT_FDCWD, path, O_RDONLY | O_NOCTTY);
+    struct stat st;
+    /* a FIFO that nobody writes to would be waited for at open, for ever */
+    _cleanup_close_ int fd = fd_open_at(AT_FDCWD, path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return fd;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        return -ENOTSUP;
     size_t room = 0;
     for (;;) {
         if (l->size + 1 >= room) {
@@ -116,6 +123,39 @@ struct look {
 
 #define REPORT(look, ...) (problem_addf((look)->report, (look)->line, __VA_ARGS__) < 0 ? -ENOMEM : 1)
 
+/* Length of the UTF-8 character at s, of at most n bytes; 0: it is none (RFC 3629: no surrogates, nothing overlong). */
+static size_t utf8_length(const unsigned char *s, size_t n)
+{
+    static const struct {
+        unsigned char from, to, second_from, second_to, length;
+    } rows[] = {{0x00, 0x7F, 0, 0, 1},       {0xC2, 0xDF, 0x80, 0xBF, 2}, {0xE0, 0xE0, 0xA0, 0xBF, 3},
+                {0xE1, 0xEC, 0x80, 0xBF, 3}, {0xED, 0xED, 0x80, 0x9F, 3}, {0xEE, 0xEF, 0x80, 0xBF, 3},
+                {0xF0, 0xF0, 0x90, 0xBF, 4}, {0xF1, 0xF3, 0x80, 0xBF, 4}, {0xF4, 0xF4, 0x80, 0x8F, 4}};
+    size_t i = 0;
+    while (i < ARRAY_SIZE(rows) && (*s < rows[i].from || *s > rows[i].to))
+        i++;
+    if (i == ARRAY_SIZE(rows) || n < rows[i].length)
+        return 0;
+    if (rows[i].length > 1 && (s[1] < rows[i].second_from || s[1] > rows[i].second_to))
+        return 0;
+    for (size_t k = 2; k < rows[i].length; k++)
+        if ((s[k] & 0xC0) != 0x80)
+            return 0;
+    return rows[i].length;
+}
+
+static int look_at_encoding(const struct look *k)
+{
+    const unsigned char *text = (const unsigned char *)k->text;
+    for (size_t i = 0, length; i < k->length; i += length) {
+        length = utf8_length(text + i, k->length - i);
+        if (length == 0)
+            return REPORT(k, "a byte that is not UTF-8 (0x%02x) in column %zu\nsave the file as UTF-8",
+                          text[i], i + 1);
+    }
+    return 0;
+}
+
 static int look_at_bytes(const struct look *k)
 {
     if (memchr(k->text, '\0', k->length))
@@ -128,7 +168,7 @@ static int look_at_bytes(const struct look *k)
         if ((c < ' ' && c != '\t') || c == 0x7F)
             return REPORT(k, "a control character (0x%02x) in column %zu\nremove it", c, i + 1);
     }
-    return 0;
+    return look_at_encoding(k);
 }
 
 /* Keys below a section with a slip in it are still looked at: its title is kept where it can be read. */
@@ -248,6 +288,8 @@ static int report_unreadable(int r, struct config_report *report)
     int added;
     if (r == -EFBIG)
         added = problem_addf(report, 0, "larger than %d bytes\nis this a config file?", FILE_MAX_BYTES);
+    else if (r == -ENOTSUP)
+        added = problem_addf(report, 0, "a pipe, socket or device, not a file\nsave the config as a file");
     else if (r == -EISDIR)
         added = problem_addf(report, 0, "a folder, not a file\nname the config file in it");
     else

@@ -335,8 +335,16 @@ static void percent_format(const struct key *key, const void *owner, struct text
 
 const struct value_type type_percent = {.name = "share", .parse = percent_parse, .format = percent_format};
 
+#define CPU_COUNT_MEANT 100 /* the row's greatest share, in CPUs */
+
 static int cpu_parse(const struct key *key, void *owner, const char *text, struct why *why)
 {
+    uint64_t number;
+    /* one CPU or several may be meant, too */
+    if (parse_u64(text, &number) == 0 && number > 0 && number <= CPU_COUNT_MEANT)
+        return why_set(
+            why, "a share needs its %% sign\nwrite %" PRIu64 "%% for %" PRIu64 " cpu%s, or %" PRIu64 "%%",
+            number * 100, number, number == 1 ? "" : "s", number);
     if (strcmp(text, "max") != 0 && strcmp(text, "infinity") != 0)
         return percent_parse(key, owner, text, why);
     *KEY_FIELD(uint32_t, owner, key->offset) = 0;

@@ -56,6 +56,9 @@ static int find_settable(const struct config_unit *unit, const char *name, const
 {
     const struct key *key = key_find(KEY_SECTION_UNIT, name);
     char shown[WHY_SHOWN_MAX];
+    if (!key && key_find(KEY_SECTION_SUPERVISOR, name))
+        return err_set(reterr, -EINVAL,
+                       "%s is a key of [supervisor], not of a unit; change it in the file and reload", name);
     if (!key) {
         const char *near = key_nearest(KEY_SECTION_UNIT, name);
         return near ? err_set(reterr, -EINVAL, "unknown key '%s'; did you mean '%s'?", why_show(name, shown),

@@ -125,7 +125,8 @@ static void what_cannot_be_set_changes_nothing(void **state)
     } cases[] = {
         {"memory_mx", "1G", "unknown key 'memory_mx'; did you mean 'memory_max'?"},
         {"wibble", "1", "unknown key 'wibble'; weir.conf(5) lists them"},
-        {"interval", "1s", "unknown key 'interval'; weir.conf(5) lists them"},
+        {"interval", "1s",
+         "interval is a key of [supervisor], not of a unit; change it in the file and reload"},
         {"memory_max", "4 gigs", "memory_max = 4 gigs: not a size; write 4G, 512M or 85%"},
         {"memory_max", "",
          "memory_max: no value; write a value, such as memory_max = 4G, or remove the line"},
