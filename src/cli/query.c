@@ -101,6 +101,8 @@ int cli_query_open(const struct cli_args *args, struct cli_query *ret)
     int e = store_reader_open(ret->target.history, &ret->reader, &err);
     if (e == -ENOENT)
         fprintf(stderr, "weir: %s has no history yet (%s)\n", ret->target.name, err.text);
+    else if (e == -EACCES) /* SQLite says "unable to open" */
+        fprintf(stderr, "weir: %s: %s\n", ret->target.history, strerror(-e));
     else if (e < 0)
         fprintf(stderr, "weir: %s\n", err.text);
     if (e < 0)
