@@ -142,9 +142,13 @@ static void print_on_terminal(const char *term, const char *columns_text, char *
     give_row(t, "server", 1 << 20, 1234, "a text that is too long");
     table_end(t, "nothing");
     fflush(out);
-    ssize_t n = read(master, buf, size - 1);
-    assert_true(n > 0);
-    buf[n] = '\0';
+    size_t length = 0;
+    for (buf[0] = '\0'; !strchr(buf, '\n') || !strchr(strchr(buf, '\n') + 1, '\n');) { /* header and row */
+        ssize_t n = read(master, buf + length, size - 1 - length);
+        assert_true(n > 0);
+        length += (size_t)n;
+        buf[length] = '\0';
+    }
     fclose(out);
     close(master);
     unsetenv("COLUMNS");
