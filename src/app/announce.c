@@ -37,36 +37,6 @@ static void journal_intervention(const struct supervisor *s, const struct decisi
                           "WEIR_PRESSURE_SOME_PERMYRIAD=%" PRId64, some, NULL);
 }
 
-void announce_decision(struct supervisor *s, const struct decision *d)
-{
-    char sentence[DECISION_TEXT_MAX];
-    enum decision_class class = decision_kind_class(d->kind);
-    decision_narrate(d, s->unit_names, sentence, sizeof(sentence));
-    if (class == DECISION_CLASS_INTERVENTION) {
-        log_message(d->kind == DECISION_FAIL ? LOG_LEVEL_ERROR : LOG_LEVEL_NOTICE, "#%" PRIu64 " %s", d->id,
-                    sentence);
-        journal_intervention(s, d, sentence);
-        control_signal(s, d, sentence);
-    } else {
-        log_message(class == DECISION_CLASS_MARK ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "%s", sentence);
-    }
-    bool failed_start = (d->kind == DECISION_STOP && d->reason == REASON_READY_TIMEOUT) ||
-                        (d->kind == DECISION_FAIL && d->reason == REASON_NEVER_READY);
-    if (failed_start && d->unit != UNIT_NONE)
-        announce_failed_start(&s->units[d->unit]);
-}
-
-/* Processes' ends are facts a person wants in the log as they happen; the rest is in the history. */
-void announce_event(struct supervisor *s, const struct event *e)
-{
-    if (e->kind == EVENT_SAMPLE || e->kind == EVENT_DEADLINE)
-        return;
-    char sentence[DECISION_TEXT_MAX];
-    bool is_end = e->kind == EVENT_EXITED || e->kind == EVENT_SPAWNED || e->kind == EVENT_READY;
-    enum log_level level = is_end ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
-    log_message(level, "%s", event_narrate(e, s->unit_names, sentence, sizeof(sentence)));
-}
-
 static void append_value(char *buf, size_t size, const char *label, const struct sample *s,
                          enum sample_field field)
 {
@@ -81,7 +51,8 @@ static void append_value(char *buf, size_t size, const char *label, const struct
         (void)snprintf(buf + n, size - n, "%s%s %" PRIu64, n ? ", " : "", label, s->value[field]);
 }
 
-void announce_failed_start(struct unit_runtime *u)
+/* What a person needs when a unit's start failed: last lines, usage, pressure. */
+static void announce_failed_start(struct unit_runtime *u)
 {
     char usage[512] = "", tail[OUTPUT_TAIL_LINES * 256];
     const struct sample *last = &u->last;
@@ -104,6 +75,41 @@ void announce_failed_start(struct unit_runtime *u)
     char *save = NULL;
     for (char *line = strtok_r(tail, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
         log_notice("%s|   %s", u->config->name, line);
+}
+
+void announce_decision(struct supervisor *s, const struct decision *d)
+{
+    char sentence[DECISION_TEXT_MAX];
+    enum decision_class class = decision_kind_class(d->kind);
+    decision_narrate(d, s->unit_names, sentence, sizeof(sentence));
+    if (class == DECISION_CLASS_INTERVENTION) {
+        log_message(d->kind == DECISION_FAIL ? LOG_LEVEL_ERROR : LOG_LEVEL_NOTICE, "#%" PRIu64 " %s", d->id,
+                    sentence);
+        journal_intervention(s, d, sentence);
+        control_signal(s, d, sentence);
+    } else {
+        log_message(class == DECISION_CLASS_MARK ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "%s", sentence);
+    }
+    bool failed_start = (d->kind == DECISION_STOP && d->reason == REASON_READY_TIMEOUT) ||
+                        (d->kind == DECISION_FAIL && d->reason == REASON_NEVER_READY);
+    /* a command that could not be started at all has nothing to show; the others show it once */
+    if (!failed_start || d->unit == UNIT_NONE || d->metric == METRIC_ERRNO)
+        return;
+    struct unit_runtime *u = &s->units[d->unit];
+    if (u->reported_generation != d->generation)
+        announce_failed_start(u);
+    u->reported_generation = d->generation;
+}
+
+/* Processes' ends are facts a person wants in the log as they happen; the rest is in the history. */
+void announce_event(struct supervisor *s, const struct event *e)
+{
+    if (e->kind == EVENT_SAMPLE || e->kind == EVENT_DEADLINE)
+        return;
+    char sentence[DECISION_TEXT_MAX];
+    bool is_end = e->kind == EVENT_EXITED || e->kind == EVENT_SPAWNED || e->kind == EVENT_READY;
+    enum log_level level = is_end ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
+    log_message(level, "%s", event_narrate(e, s->unit_names, sentence, sizeof(sentence)));
 }
 
 void announce_status(struct supervisor *s)

@@ -107,13 +107,13 @@ static void step(struct supervisor *s, struct event *e)
                   strerror(-count));
         return;
     }
-    /* all of one event's decisions are on record before the first is carried out */
+    /* all of one event's decisions are on record, and told, before the first is carried out */
     for (int i = 0; i < count; i++)
         store_decision(s->store, &s->decisions[i]);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         announce_decision(s, &s->decisions[i]);
+    for (int i = 0; i < count; i++)
         actuate(s, &s->decisions[i]);
-    }
 }
 
 void supervisor_drain(struct supervisor *s)

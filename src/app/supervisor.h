@@ -52,11 +52,12 @@ struct unit_runtime {
     char name[UNIT_NAME_MAX];
     struct config_unit *config; /* into one of s->configs */
 
-    bool limits_pending;      /* a reload's limits were refused: they wait for the next start */
-    struct host_unit *cgroup; /* NULL: no cgroup now */
-    uint32_t generation;      /* of the processes in it */
-    uint32_t missing;         /* host_feature bits asked for and not enforced (best_effort) */
-    pid_t pid;                /* main process, 0 = none */
+    uint32_t reported_generation; /* its failed start was told */
+    bool limits_pending;          /* a reload's limits were refused: they wait for the next start */
+    struct host_unit *cgroup;     /* NULL: no cgroup now */
+    uint32_t generation;          /* of the processes in it */
+    uint32_t missing;             /* host_feature bits asked for and not enforced (best_effort) */
+    pid_t pid;                    /* main process, 0 = none */
     int pidfd;
     uint64_t start_ticks;
     enum event_how how;
@@ -201,8 +202,6 @@ void actuate_check_guard(struct supervisor *s);
 /* --- announce.c --- */
 void announce_decision(struct supervisor *s, const struct decision *d);
 void announce_event(struct supervisor *s, const struct event *e);
-/* What a person needs when a unit's start failed: last lines, usage, pressure. */
-void announce_failed_start(struct unit_runtime *u);
 void announce_status(struct supervisor *s); /* sd_notify READY=, STATUS= */
 
 /* --- state.c --- */
