@@ -24,7 +24,7 @@ is "$weir_status" 1 "with status 1"
 within "$took" $((limit * 1000)) $((limit * 1000 + $(slow 3000 20000))) "within ready_timeout and stop_timeout ($took ms)"
 says "$LOG" 'server.*not ready in time' "the reason is printed"
 says "$LOG" 'last lines of its output' "the last lines of its output are printed"
-says "$LOG" '\|  .*(Python|DBEngine|Server|server)' "with the server's own words"
+says "$LOG" '\|  .*(IndexWorker|Python|DBEngine)' "with the server's own words"
 says "$LOG" 'last readiness check: .*refused' "the last check's failure is printed"
 says "$LOG" 'last reading: .*memory [0-9.]+[KM].*limit 256M' "usage and limit are printed"
 nothing_left
