@@ -46,7 +46,7 @@ static int write_prefix(enum log_level level, char *buf, size_t size)
     localtime_r(&now.tv_sec, &tm);
     const char *term = getenv("TERM");
     bool coloured =
-        *colours[level] && isatty(STDERR_FILENO) && !getenv("NO_COLOR") && term && strcmp(term, "dumb");
+        *colours[level] && isatty(STDERR_FILENO) && !getenv("NO_COLOR") && term && strcmp(term, "dumb") != 0;
     return snprintf(buf, size, "%02d:%02d:%02d.%03ld %s%s%s", tm.tm_hour, tm.tm_min, tm.tm_sec,
                     now.tv_nsec / 1000000, coloured ? colours[level] : "", words[level],
                     coloured ? "\033[0m" : "");

@@ -125,7 +125,7 @@ static void print_pressure(const struct explain_window *w, FILE *out)
 {
     uint64_t some, full;
     char some_text[FORMAT_PERCENT_MAX], full_text[FORMAT_PERCENT_MAX], over[FORMAT_DURATION_MAX];
-    if (!w->first ||
+    if (!w->first || !w->last ||
         !history_share(&w->first->event.sample, &w->last->event.sample, SAMPLE_MEMORY_SOME, &some) ||
         !history_share(&w->first->event.sample, &w->last->event.sample, SAMPLE_MEMORY_FULL, &full))
         return;

@@ -287,7 +287,7 @@ static void say_death(struct guard *g, const siginfo_t *info, pid_t pid)
 /* Is there a guard? A dead one is replaced. 0 or negative errno. */
 static int keep_up(struct guard *g)
 {
-    siginfo_t info;
+    siginfo_t info = {0};
     if (g->pid > 0 && !try_reap(g->pid, &info))
         return 0;
     if (g->pid == 0)

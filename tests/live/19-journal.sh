@@ -24,3 +24,6 @@ fields=$(journalctl --no-pager -q -o json WEIR_UNIT="$talker" WEIR_ACTION=thrott
 for field in MESSAGE_ID WEIR_SUPERVISOR WEIR_RULE WEIR_REASON WEIR_METRIC WEIR_OBSERVED WEIR_THRESHOLD WEIR_DECISION; do
     like "$(jq -r ".$field // empty" <<<"$fields")" '?*' "the throttle's entry has $field"
 done
+nothing_left
+replay_agrees
+finish
