@@ -113,7 +113,7 @@ static void print_growth(const struct explain_window *w, FILE *out)
 {
     int64_t growth;
     char a[FORMAT_SIZE_MAX], b[FORMAT_SIZE_MAX], rate[FORMAT_SIZE_MAX], over[FORMAT_DURATION_MAX];
-    if (!explain_growth(w, &growth))
+    if (!w->first || !w->last || !explain_growth(w, &growth))
         return;
     fprintf(out, "  growth     %s%s/s: %s (seq %" PRIu64 ") to %s (seq %" PRIu64 ") in %s\n",
             growth < 0 ? "-" : "", format_size((uint64_t)(growth < 0 ? -growth : growth), rate),
