@@ -240,7 +240,7 @@ static int look_at_line(struct look *k)
 
 static int look_at_lines(struct lines *l, struct config_report *report)
 {
-    for (unsigned line = 1; line <= l->count; line++) {
+    for (unsigned line = 1; l->data && line <= l->count; line++) {
         char *text = l->data + l->starts[line - 1];
         size_t length = l->starts[line] - l->starts[line - 1] - 1;
         if (length > 0 && text[length - 1] == '\r')
