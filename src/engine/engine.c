@@ -526,6 +526,9 @@ const char *ladder_step_name(enum ladder_step step)
     static const char *const names[] = {
         [LADDER_IDLE] = "idle",
         [LADDER_NOTIFY] = "notify",
+        [LADDER_RECLAIM] = "reclaim",
+        [LADDER_PACE] = "pace",
+        [LADDER_HOLD] = "hold",
         [LADDER_THROTTLE] = "throttle",
         [LADDER_RESTART] = "restart",
     };

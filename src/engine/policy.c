@@ -13,22 +13,35 @@
 static void ladder_defaults(struct ladder_policy *ret)
 {
     *ret = (struct ladder_policy){
-        .notify_permyriad = 6000,   /* chosen: time for a program to give memory back before it is held */
+        .notify_permyriad = 6000,  /* chosen: time for a program to give memory back before it is held */
+        .pace_permyriad = 6800,    /* chosen: above release, so that it is undone before it can begin again */
+        .reclaim_permyriad = 7000, /* chosen: before anybody is slowed down; it costs no caller anything */
+        .hold_permyriad = 7200,    /* chosen: between pace and throttle */
         .throttle_permyriad = 7500, /* chosen: midway from notify to the limit, with room to restart */
         .restart_permyriad = 8500,  /* chosen: leaves 15 % of the limit for the time a stop takes */
         .critical_permyriad = 9500, /* chosen: below this a SIGTERM may still be answered in time */
         .release_permyriad = 6500,  /* chosen: 10 points below throttle, so that it does not flap */
         .pressure_permyriad =
             2000, /* chosen: a third of systemd-oomd's 60 % kill line; this step is undone */
-        .pressure_window_us = 10 * USEC_PER_SEC, /* systemd-oomd and PSI avg10 look back as long */
-        .restart_hold_us = 1 * USEC_PER_SEC,     /* chosen: one base interval, 20 fast samples */
-        .throttle_eta_us = 10 * USEC_PER_SEC,    /* chosen: as long as a throttle may last */
-        .restart_eta_us = 2 * USEC_PER_SEC,      /* measured: a worker's orderly stop and its reaping */
-        .throttle_max_us = 10 * USEC_PER_SEC,    /* memory.high can livelock for hours; 10 s tell enough */
-        .throttle_cpu_permyriad = 2500,          /* chosen: slows allocation fourfold, still answers */
-        .pulse_freeze_us = 200 * USEC_PER_MSEC,  /* chosen: far below watchdogs and client timeouts */
-        .pulse_thaw_us = 200 * USEC_PER_MSEC,    /* chosen: half speed */
-        .notify_cooldown_us = 30 * USEC_PER_SEC, /* chosen: a full collection may take seconds */
+        .pressure_window_us = 10 * USEC_PER_SEC,  /* systemd-oomd and PSI avg10 look back as long */
+        .restart_hold_us = 1 * USEC_PER_SEC,      /* chosen: one base interval, 20 fast samples */
+        .throttle_eta_us = 10 * USEC_PER_SEC,     /* chosen: as long as a throttle may last */
+        .restart_eta_us = 2 * USEC_PER_SEC,       /* measured: a worker's orderly stop and its reaping */
+        .throttle_max_us = 10 * USEC_PER_SEC,     /* memory.high can livelock for hours; 10 s tell enough */
+        .throttle_cpu_permyriad = 2500,           /* chosen: slows allocation fourfold, still answers */
+        .pulse_freeze_us = 200 * USEC_PER_MSEC,   /* chosen: far below watchdogs and client timeouts */
+        .pulse_thaw_us = 200 * USEC_PER_MSEC,     /* chosen: half speed */
+        .throttle_steer_us = 500 * USEC_PER_MSEC, /* chosen: ten fast samples */
+        .throttle_stall_us =
+            2 * USEC_PER_SEC,  /* the kernel's longest penalty per charge (MEMCG_MAX_HIGH_DELAY) */
+        .jump_permyriad = 500, /* chosen: the recorded worker jumps by 5 to 19 % of its peak */
+        .jump_memory_us = 60 * USEC_PER_SEC, /* measured: its jumps come 2 to 40 s apart */
+        .pace_inflight = 1,                  /* chosen: the worker still answers, one thing at a time */
+        .hold_max_us = 120 * USEC_PER_SEC,   /* chosen: well below the first server's 300 s per request */
+        .reclaim_chunk_permyriad = 200,      /* chosen: 2 % of the limit, some 10 ms of reclaim per GB */
+        .reclaim_yield_permyriad = 2500,     /* chosen: three quarters in vain is not worth the cpu */
+        .reclaim_cooldown_us = 30 * USEC_PER_SEC, /* chosen: as between two notifications */
+        .notify_cooldown_us = 30 * USEC_PER_SEC,  /* chosen: a full collection may take seconds */
     };
 }
 

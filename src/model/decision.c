@@ -64,6 +64,12 @@ static const char *const rejection_texts[REJECTED_COUNT] = {
 #undef X
 };
 
+static const char *const shape_names[SHAPE_COUNT] = {
+#define X(id, name, text) [SHAPE_##id] = name,
+    DECISION_SHAPES(X)
+#undef X
+};
+
 static const char *const state_names[UNIT_STATE_COUNT] = {
 #define X(id, name) [UNIT_STATE_##id] = name,
     UNIT_STATES(X)
@@ -103,6 +109,11 @@ enum metric_type decision_metric_type(enum decision_metric metric)
 const char *decision_rejection_text(enum decision_rejection rejection)
 {
     return name_of(rejection_texts, REJECTED_COUNT, rejection);
+}
+
+const char *decision_shape_name(enum decision_shape shape)
+{
+    return name_of(shape_names, SHAPE_COUNT, shape);
 }
 
 const char *unit_state_name(enum unit_state state)
@@ -151,6 +162,9 @@ static const struct codec_key keys[] = {
     {"rejected", CODEC_MASK, 0, AT(rejected), rejection_names, REJECTED_COUNT},
     {"observe", CODEC_BOOL, 0, AT(observe), NULL, 0},
     {"rule", CODEC_WORD, 0, AT(rule), NULL, DECISION_RULE_MAX},
+    {"shape", CODEC_NAME, 0, AT(shape), shape_names, SHAPE_COUNT},
+    {"shape_bytes", CODEC_NUMBER, 0, AT(shape_bytes), NULL, 0},
+    {"shape_us", CODEC_TIME, 0, AT(shape_us), NULL, 0},
 };
 
 int decision_format(const struct decision *d, const char *const *unit_names, char *buf, size_t size)

@@ -12,6 +12,7 @@
 #include "weir/model/decision.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "codec.h"
 #include "weir/base/units.h"
@@ -40,6 +41,12 @@ static void put_bytes(struct text_out *o, uint64_t bytes)
     text_put(o, "%c", letters[step]);
 }
 
+static void put_rate(struct text_out *o, uint64_t bytes_per_s)
+{
+    put_bytes(o, bytes_per_s);
+    text_put(o, "/s");
+}
+
 static void put_usec(struct text_out *o, uint64_t us)
 {
     char text[FORMAT_DURATION_MAX];
@@ -54,14 +61,11 @@ static void put_permyriad(struct text_out *o, uint64_t share)
 static void put_value(struct text_out *o, enum decision_metric metric, uint64_t value)
 {
     static void (*const put[])(struct text_out *, uint64_t) = {
-        [METRIC_TYPE_BYTES] = put_bytes,
-        [METRIC_TYPE_USEC] = put_usec,
-        [METRIC_TYPE_PERMYRIAD] = put_permyriad,
+        [METRIC_TYPE_BYTES] = put_bytes,       [METRIC_TYPE_BYTES_PER_S] = put_rate,
+        [METRIC_TYPE_USEC] = put_usec,         [METRIC_TYPE_PERMYRIAD] = put_permyriad,
         [METRIC_TYPE_COUNT] = text_put_number,
     };
     put[decision_metric_type(metric)](o, value);
-    if (metric == METRIC_MEMORY_GROWTH)
-        text_put(o, "/s");
 }
 
 const char *decision_metric_format(enum decision_metric metric, uint64_t value,
@@ -144,6 +148,25 @@ struct action {
     void (*detail)(struct text_out *, const struct decision *);
 };
 
+static void put_requests(struct text_out *o, const struct decision *d)
+{
+    text_put(o, " to %" PRIu64 " request%s in flight", d->amount[0], d->amount[0] == 1 ? "" : "s");
+}
+
+static void put_bound(struct text_out *o, const struct decision *d)
+{
+    text_put(o, " for at most ");
+    put_usec(o, d->amount[0]);
+}
+
+static void put_reclaim(struct text_out *o, const struct decision *d)
+{
+    text_put(o, ": up to ");
+    put_bytes(o, d->amount[0]);
+    if (d->amount[1] > 1)
+        text_put(o, ", chunk %" PRIu64, d->amount[1]);
+}
+
 static const struct action actions[DECISION_KIND_COUNT] = {
     [DECISION_START] = {"start ", "", NULL},
     [DECISION_ADMIT] = {"admit ", "", NULL},
@@ -152,7 +175,12 @@ static const struct action actions[DECISION_KIND_COUNT] = {
     [DECISION_KILL] = {"kill every process of ", "", NULL},
     [DECISION_CLEAN] = {"remove the cgroup of ", "", NULL},
     [DECISION_NOTIFY] = {"ask ", " to give memory back", NULL},
+    [DECISION_PACE] = {"pace the requests to ", "", put_requests},
+    [DECISION_HOLD] = {"hold the requests to ", "", put_bound},
+    [DECISION_RELEASE] = {"release the requests to ", "", put_lasted},
+    [DECISION_RECLAIM] = {"take memory back from ", "", put_reclaim},
     [DECISION_THROTTLE] = {"throttle ", "", put_throttle},
+    [DECISION_STEER] = {"steer the throttle of ", "", put_throttle},
     [DECISION_UNTHROTTLE] = {"stop throttling ", "", put_lasted},
     [DECISION_FREEZE] = {"freeze ", "", NULL},
     [DECISION_THAW] = {"thaw ", "", NULL},
@@ -195,22 +223,15 @@ static void put_action(struct text_out *o, const struct decision *d, const char 
 /* --- why ----------------------------------------------------------------------------------------- */
 
 struct evidence {
-    const char *label;                       /* before the observed value */
-    const char *threshold;                   /* before the threshold; a threshold of 0 is not told */
+    const char *label;                       /* before the observed value; NULL: the metric's name */
+    const char *threshold;                   /* before the threshold; NULL: "threshold " */
     bool completes_reason;                   /* stands after the reason */
     void (*put)(struct text_out *, int64_t); /* NULL: as the metric's type says */
 };
 
 static const struct evidence evidences[METRIC_COUNT] = {
-    [METRIC_MEMORY_CURRENT] = {"memory.current ", "threshold ", false, NULL},
-    [METRIC_MEMORY_USED] = {"memory.used ", "threshold ", false, NULL},
-    [METRIC_MEMORY_HEADROOM] = {"memory.headroom ", "threshold ", false, NULL},
-    [METRIC_MEMORY_GROWTH] = {"memory.growth ", "threshold ", false, NULL},
-    [METRIC_MEMORY_ETA] = {"memory.eta ", "threshold ", false, NULL},
-    [METRIC_MEMORY_PRESSURE_SOME] = {"memory.pressure.some ", "threshold ", false, NULL},
-    [METRIC_MEMORY_PRESSURE_FULL] = {"memory.pressure.full ", "threshold ", false, NULL},
-    [METRIC_OOM_KILL] = {"OOM kills ", "threshold ", true, NULL},
-    [METRIC_PIDS_EVENTS_MAX] = {"forks refused ", "threshold ", true, NULL},
+    [METRIC_OOM_KILL] = {"OOM kills ", NULL, true, NULL},
+    [METRIC_PIDS_EVENTS_MAX] = {"forks refused ", NULL, true, NULL},
     [METRIC_EXIT_STATUS] = {"code ", "expected ", true, NULL},
     [METRIC_EXIT_SIGNAL] = {"signal ", "expected ", true, text_put_signal},
     [METRIC_ERRNO] = {"", "expected ", true, text_put_errno},
@@ -228,13 +249,16 @@ static bool has_evidence(const struct decision *d)
 static void put_evidence(struct text_out *o, const struct decision *d)
 {
     const struct evidence *e = &evidences[d->metric];
-    text_put(o, ": %s", e->label);
+    if (e->label)
+        text_put(o, ": %s", e->label);
+    else
+        text_put(o, ": %s ", decision_metric_name(d->metric));
     if (e->put)
         e->put(o, (int64_t)d->observed);
     else
         put_value(o, d->metric, d->observed);
     if (d->threshold) {
-        text_put(o, ", %s", e->threshold);
+        text_put(o, ", %s", e->threshold ? e->threshold : "threshold ");
         put_value(o, d->metric, d->threshold);
     }
     if (d->held_us) {
@@ -253,9 +277,48 @@ static void put_rejections(struct text_out *o, uint32_t rejected)
         }
 }
 
+/* What was seen of its memory, apart from what was concluded from it. */
+static void put_shape(struct text_out *o, const struct decision *d)
+{
+    static const char *const texts[SHAPE_COUNT] = {
+#define X(id, name, text) [SHAPE_##id] = text,
+        DECISION_SHAPES(X)
+#undef X
+    };
+    if (d->shape == SHAPE_NONE || (unsigned)d->shape >= SHAPE_COUNT)
+        return;
+    text_put(o, "; %s", texts[d->shape]);
+    if (!d->shape_bytes)
+        return;
+    text_put(o, " (rose ");
+    put_bytes(o, d->shape_bytes);
+    if (d->shape_us) {
+        text_put(o, " in ");
+        put_usec(o, d->shape_us);
+    }
+    text_put(o, ")");
+}
+
+static bool is_of_rule(const struct decision *d)
+{
+    return strncmp(d->rule, "rule.", 5) == 0;
+}
+
 static void put_reason(struct text_out *o, const struct decision *d)
 {
     const char *text = decision_reason_text(d->reason);
+    if (d->reason == REASON_RULE && is_of_rule(d)) {
+        text_put(o, ": rule %s", d->rule + 5);
+        return;
+    }
+    if (d->reason == REASON_RULE_OVER && is_of_rule(d)) {
+        text_put(o, ": rule %s is over", d->rule + 5);
+        return;
+    }
+    if (d->reason == REASON_RULE_LIMIT && is_of_rule(d)) {
+        text_put(o, ": rule %s has done that as often as its limit allows", d->rule + 5);
+        return;
+    }
     if (d->reason == REASON_NO_HELP && d->kind == DECISION_RESTART && d->amount[1]) {
         text_put(o, ": holding it back for ");
         put_usec(o, d->amount[1]);
@@ -329,6 +392,7 @@ const char *decision_narrate(const struct decision *d, const char *const *unit_n
     put_reason(&o, d);
     if (after)
         put_evidence(&o, d);
+    put_shape(&o, d);
     put_rejections(&o, rejected);
     return buf;
 }

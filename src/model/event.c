@@ -122,6 +122,7 @@ static const struct event_key keys[] = {
      {"result", CODEC_NAME, CODEC_ALWAYS | CODEC_REQUIRED, AT(outcome.result), result_names,
       EVENT_RESULT_COUNT}},
     {EVENT_OUTCOME, {"error", CODEC_I32, 0, AT(outcome.error), NULL, 0}},
+    {EVENT_OUTCOME, {"amount", CODEC_NUMBER, 0, AT(outcome.amount), NULL, 0}},
 };
 _Static_assert(ARRAY_SIZE(keys) <= 32, "keys seen are one 32-bit word");
 

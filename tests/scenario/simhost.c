@@ -190,6 +190,11 @@ static void obey(struct sim *s, const struct decision *d)
         break;
     case DECISION_REFUSE:
     case DECISION_NOTIFY:
+    case DECISION_PACE:
+    case DECISION_HOLD:
+    case DECISION_RELEASE:
+    case DECISION_RECLAIM:
+    case DECISION_STEER:
     case DECISION_FREEZE:
     case DECISION_THAW:
     case DECISION_RESTART:

@@ -165,7 +165,7 @@ static void broken_texts_are_refused(void **state)
         "id=1 event=1 t_us=0 kind=exit rule=a%0",
         "id=1 event=1 t_us=0 kind=exit rule=a%00b",
         "id=1 event=1 t_us=0 kind=exit rule=a:b",
-        "id=1 event=1 t_us=0 kind=exit rule=123456789012345678901234",
+        "id=1 event=1 t_us=0 kind=exit rule=1234567890123456789012345678901234567890",
         "id=1 event=1 t_us=0 kind=exit\nid=2",
     };
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {

@@ -28,6 +28,13 @@ struct engine *engine_new(size_t unit_capacity);
 struct engine *engine_free(struct engine *e); /* accepts NULL, returns NULL */
 
 /*
+ * Makes room for what the policy's rules keep between steps. To be called before the first step and after each change
+ * of policy->rules or of a unit's `rules`; a policy without rules needs none. What a rule keeps goes on where its text
+ * and its unit are the same as before; other rules begin anew. 0, or -ENOMEM with nothing changed.
+ */
+int engine_prepare(struct engine *e, const struct policy *policy);
+
+/*
  * One step. ret_decisions holds engine_decisions_max(policy->unit_count) entries. Returns how many were
  * decided, -EINVAL for an event that names no unit of the policy. event->seq and t_us never fall.
  */
@@ -40,7 +47,16 @@ uint64_t engine_next_deadline(const struct engine *e);
 /* How often the unit is to be sampled now: 0 = not at all (no cgroup), else interval or fast_interval. */
 uint64_t engine_sample_interval(const struct engine *e, const struct policy *policy, uint16_t unit);
 
-enum ladder_step { LADDER_IDLE, LADDER_NOTIFY, LADDER_THROTTLE, LADDER_RESTART };
+/* The strongest thing that is being done about the unit's memory now. */
+enum ladder_step {
+    LADDER_IDLE,
+    LADDER_NOTIFY,
+    LADDER_RECLAIM,
+    LADDER_PACE,
+    LADDER_HOLD,
+    LADDER_THROTTLE,
+    LADDER_RESTART,
+};
 
 /* What a person asks of a unit; a copy. */
 struct unit_view {

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "weir/engine/rule.h"
 #include "weir/model/decision.h"
 
 enum unit_kind {
@@ -29,7 +30,9 @@ enum host_ability {
     ABILITY_FREEZE = 1 << 3,      /* freeze pulses, operator's freeze */
     ABILITY_KILL = 1 << 4,        /* cgroup.kill, or a signal loop */
     ABILITY_PRESSURE = 1 << 5,
-    ABILITY_NOTIFY = 1 << 6, /* the unit was given MEMORY_PRESSURE_WATCH */
+    ABILITY_NOTIFY = 1 << 6,   /* the unit was given MEMORY_PRESSURE_WATCH, or has a hook command */
+    ABILITY_GATE = 1 << 7,     /* a gate stands on its pipe: pace, hold */
+    ABILITY_RECLAIM = 1 << 10, /* memory.reclaim */
 };
 
 #define POLICY_AFTER_MAX 8
@@ -38,9 +41,12 @@ enum host_ability {
 /* The built-in ladder's thresholds for one unit; shares are of the unit's memory limit. */
 struct ladder_policy {
     uint32_t notify_permyriad;   /* tell the unit; 0 = never */
-    uint32_t throttle_permyriad; /* begin to hold it back */
-    uint32_t restart_permyriad;  /* restart when held for restart_hold_us */
-    uint32_t critical_permyriad; /* restart at once, without grace */
+    uint32_t pace_permyriad;     /* few requests at a time (with a gate); 0 = never */
+    uint32_t reclaim_permyriad;  /* take memory back (memory.reclaim); 0 = never */
+    uint32_t hold_permyriad;     /* no requests for now (with a gate); 0 = never */
+    uint32_t throttle_permyriad; /* begin to slow it down; 0 = never */
+    uint32_t restart_permyriad;  /* restart when held for restart_hold_us; 0 = never for memory */
+    uint32_t critical_permyriad; /* restart without delay or grace */
     uint32_t release_permyriad;  /* everything below this is undone */
     uint32_t
         pressure_permyriad; /* memory.pressure.full share over pressure_window_us that counts as throttle-worthy */
@@ -51,8 +57,17 @@ struct ladder_policy {
     uint64_t
         throttle_max_us; /* a throttle lasts at most this long, then it has helped or a restart follows */
     uint32_t throttle_cpu_permyriad; /* cpu share left while throttled (of one cpu = 10000) */
-    uint64_t pulse_freeze_us;        /* freeze pulses: frozen this long ... */
-    uint64_t pulse_thaw_us;          /* ... then running this long */
+    uint64_t throttle_steer_us;      /* how often memory.high is looked at again while throttled */
+    uint64_t throttle_stall_us;      /* nothing done for this long while memory.high holds it: no use */
+    uint32_t jump_permyriad;         /* a rise between two readings that counts as a jump; 0 = none does */
+    uint64_t jump_memory_us;         /* how long a jump is remembered */
+    uint32_t pace_inflight;          /* requests in flight while paced */
+    uint64_t hold_max_us; /* a pace or hold lasts at most this long (below the callers' own time limit) */
+    uint32_t reclaim_chunk_permyriad; /* taken back at a time */
+    uint32_t reclaim_yield_permyriad; /* of a chunk; below it taking back is given up for now */
+    uint64_t reclaim_cooldown_us;     /* and tried again after this */
+    uint64_t pulse_freeze_us;         /* freeze pulses: frozen this long ... */
+    uint64_t pulse_thaw_us;           /* ... then running this long */
     uint64_t notify_cooldown_us;
 };
 
@@ -79,6 +94,7 @@ struct unit_policy {
     uint64_t recycle_min_life_us; /* a life this long did useful work: its recycle is planned, no failure */
     uint32_t recycle_cost_permyriad; /* largest share of recycle_window_us that may go into restarting */
     uint64_t recycle_window_us;
+    uint64_t rules; /* bit i: policy.rules[i] judges this unit */
     struct ladder_policy ladder;
 };
 
@@ -88,6 +104,8 @@ struct policy {
     uint64_t seed;             /* for the back-off's jitter; recorded with the run */
     uint32_t unit_count;
     struct unit_policy *units; /* borrowed; unit i of an event is units[i] */
+    uint32_t rule_count;
+    struct rule *rules; /* borrowed; in the config's order, which is their precedence */
 };
 
 /* Fills every figure but name, kind, limits and abilities with its default. */

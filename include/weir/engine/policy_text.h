@@ -22,4 +22,14 @@ int policy_text_format_unit(const struct unit_policy *u, char *buf, size_t size)
 int policy_text_apply(struct policy *ret, const char *text);
 int policy_text_apply_unit(struct unit_policy *ret, const char *text);
 
+/*
+ * The rows of the record: one for the supervisor's part (unit = UNIT_NONE; it has rule_count), one a unit (its index),
+ * one a rule (POLICY_ROW_RULE + its index; the text is rule_format's).
+ *
+ * policy_text_apply_row takes any of them. p->units has POLICY_UNITS_MAX entries and p->rules RULES_MAX, both zeroed at
+ * first; unit_count grows with the highest index seen, and new units begin with their defaults. -EINVAL as above.
+ */
+#define POLICY_ROW_RULE 0x8000
+int policy_text_apply_row(struct policy *p, uint16_t unit, const char *text);
+
 #endif

@@ -23,7 +23,12 @@
     X(KILL, "kill", STEP)                 /* cgroup.kill: the whole tree */                                  \
     X(CLEAN, "clean", STEP)               /* last reading, then remove the cgroup */                         \
     X(NOTIFY, "notify", INTERVENTION)     /* memory pressure protocol: tell the unit to give memory back */  \
+    X(PACE, "pace", INTERVENTION)         /* the gate lets amount[0] requests be in flight, no more */       \
+    X(HOLD, "hold", INTERVENTION)         /* the gate lets no request through, for at most amount[0] us */   \
+    X(RELEASE, "release", INTERVENTION)   /* undo hold and pace; amount[0] = lasted us */                    \
+    X(RECLAIM, "reclaim", INTERVENTION)   /* take amount[0] bytes back; amount[1] = chunk, from 1 */         \
     X(THROTTLE, "throttle", INTERVENTION) /* amount[0] = cpu share permyriad, amount[1] = memory.high */     \
+    X(STEER, "steer", STEP)               /* part of a throttle: amount[1] = the next memory.high */         \
     X(UNTHROTTLE, "unthrottle", INTERVENTION) /* undo throttle and pulses; amount[0] = lasted us */          \
     X(FREEZE, "freeze", INTERVENTION)                                                                        \
     X(THAW, "thaw", INTERVENTION)                                                                            \
@@ -66,6 +71,13 @@ enum decision_class { DECISION_CLASS_INTERVENTION, DECISION_CLASS_STEP, DECISION
     X(FELL_BACK, "fell-back", "memory fell below what it was when the throttle began")                       \
     X(STOPPED_GROWING, "stopped-growing", "memory has all but stopped growing")                              \
     X(TIME_BOUND, "time-bound", "its time bound was reached")                                                \
+    X(MEMORY_JUMP, "memory-jump", "one more jump like the last would reach the limit")                       \
+    X(STALLED, "stalled", "held back by memory.high it gets nothing done")                                   \
+    X(OUTSIDE, "outside", "its own limit does not press it: the pressure comes from outside")                \
+    X(LOW_YIELD, "low-yield", "too little could be taken back")                                              \
+    X(RULE, "rule", "the condition of its rule holds")                                                       \
+    X(RULE_OVER, "rule-over", "the condition of its rule is over")                                           \
+    X(RULE_LIMIT, "rule-limit", "its rule has done that as often as its limit allows")                       \
     X(EXIT_CODE, "exit-code", "its main process exited")                                                     \
     X(SIGNAL, "signal", "its main process was ended by a signal")                                            \
     X(OOM_KILL, "oom-kill", "the kernel killed a process of it for lack of memory")                          \
@@ -98,12 +110,38 @@ enum decision_reason {
     X(MEMORY_CURRENT, "memory.current", BYTES)                                                               \
     X(MEMORY_USED, "memory.used", BYTES) /* memory.current less the page cache that can be dropped */        \
     X(MEMORY_HEADROOM, "memory.headroom", BYTES)                                                             \
-    X(MEMORY_GROWTH, "memory.growth", BYTES) /* per second */                                                \
+    X(MEMORY_GROWTH, "memory.growth", BYTES_PER_S)                                                           \
     X(MEMORY_ETA, "memory.eta", USEC)                                                                        \
+    X(MEMORY_JUMP, "memory.jump", BYTES) /* the largest rise between two readings in the last minute */      \
+    X(MEMORY_PEAK, "memory.peak", BYTES)                                                                     \
+    X(MEMORY_MAX, "memory.max", BYTES)                                                                       \
+    X(MEMORY_HIGH, "memory.high", BYTES)                                                                     \
+    X(MEMORY_SWAP, "memory.swap.current", BYTES)                                                             \
+    X(MEMORY_ANON, "memory.stat.anon", BYTES)                                                                \
+    X(MEMORY_FILE, "memory.stat.file", BYTES)                                                                \
+    X(RSS, "rss", BYTES)                                                                                     \
+    X(VSZ, "vsz", BYTES)                                                                                     \
     X(MEMORY_PRESSURE_SOME, "memory.pressure.some", PERMYRIAD)                                               \
     X(MEMORY_PRESSURE_FULL, "memory.pressure.full", PERMYRIAD)                                               \
+    X(EVENTS_HIGH, "memory.events.high", COUNT)                                                              \
+    X(EVENTS_MAX, "memory.events.max", COUNT)                                                                \
+    X(EVENTS_OOM, "memory.events.oom", COUNT)                                                                \
     X(OOM_KILL, "memory.events.oom_kill", COUNT)                                                             \
+    X(RECLAIM_EFFICIENCY, "reclaim.efficiency", PERMYRIAD) /* pages taken back of pages looked at */         \
+    X(PIDS_CURRENT, "pids.current", COUNT)                                                                   \
+    X(PIDS_MAX, "pids.max", COUNT)                                                                           \
     X(PIDS_EVENTS_MAX, "pids.events.max", COUNT)                                                             \
+    X(PROCESSES, "processes", COUNT)                                                                         \
+    X(THREADS, "threads", COUNT)                                                                             \
+    X(CPU_USAGE, "cpu.usage", PERMYRIAD) /* of one cpu */                                                    \
+    X(CPU_THROTTLED, "cpu.throttled", PERMYRIAD)                                                             \
+    X(CPU_PRESSURE_SOME, "cpu.pressure.some", PERMYRIAD)                                                     \
+    X(CPU_PRESSURE_FULL, "cpu.pressure.full", PERMYRIAD)                                                     \
+    X(IO_PRESSURE_SOME, "io.pressure.some", PERMYRIAD)                                                       \
+    X(IO_PRESSURE_FULL, "io.pressure.full", PERMYRIAD)                                                       \
+    X(GATE_INFLIGHT, "gate.inflight", COUNT)                                                                 \
+    X(GATE_QUEUED, "gate.queued", COUNT)                                                                     \
+    X(GATE_LATENCY_P99, "gate.latency_p99", USEC)                                                            \
     X(EXIT_STATUS, "exit.code", COUNT)                                                                       \
     X(EXIT_SIGNAL, "exit.signal", COUNT)                                                                     \
     X(ERRNO, "errno", COUNT)                                                                                 \
@@ -119,7 +157,13 @@ enum decision_metric {
         METRIC_COUNT,
 };
 
-enum metric_type { METRIC_TYPE_BYTES, METRIC_TYPE_USEC, METRIC_TYPE_PERMYRIAD, METRIC_TYPE_COUNT };
+enum metric_type {
+    METRIC_TYPE_BYTES,
+    METRIC_TYPE_BYTES_PER_S,
+    METRIC_TYPE_USEC,
+    METRIC_TYPE_PERMYRIAD,
+    METRIC_TYPE_COUNT,
+};
 
 /* Why a stronger step was not taken (bit mask of 1 << enum). */
 #define DECISION_REJECTIONS(X)                                                                               \
@@ -130,7 +174,10 @@ enum metric_type { METRIC_TYPE_BYTES, METRIC_TYPE_USEC, METRIC_TYPE_PERMYRIAD, M
     X(NOT_HELD, "not-held", "the condition has not held long enough")                                        \
     X(OBSERVE, "observe", "mode = observe")                                                                  \
     X(NO_LIMIT, "no-limit", "it has no memory limit")                                                        \
-    X(SERVER, "server", "only its server can start it")
+    X(SERVER, "server", "only its server can start it")                                                      \
+    X(GATE, "gate", "it has no gate")                                                                        \
+    X(BUSY, "busy", "the last one is not over yet")                                                          \
+    X(RULE_LIMIT, "rule-limit", "the rule's limit is reached")
 
 enum decision_rejection {
 #define X(id, name, text) REJECTED_##id,
@@ -139,7 +186,25 @@ enum decision_rejection {
         REJECTED_COUNT,
 };
 
-#define DECISION_RULE_MAX 24
+/* What the memory of a unit looked like when something was decided about it (src/engine/shape.c has the
+ * definitions). X(ENUM_SUFFIX, "name", "sentence part") */
+#define DECISION_SHAPES(X)                                                                                   \
+    X(NONE, "none", "")                                                                                      \
+    X(STEADY, "steady", "it stands still")                                                                   \
+    X(LEAK, "leak", "a leak")                                                                                \
+    X(BURST, "burst", "a burst")                                                                             \
+    X(STEP, "step", "a step")                                                                                \
+    X(BASELINE, "baseline", "its baseline")                                                                  \
+    X(OUTSIDE, "outside", "pressure from outside")
+
+enum decision_shape {
+#define X(id, name, text) SHAPE_##id,
+    DECISION_SHAPES(X)
+#undef X
+        SHAPE_COUNT,
+};
+
+#define DECISION_RULE_MAX 40 /* "rule." and a unit-sized name, rounded up */
 #define UNIT_NAME_MAX     32 /* with the NUL; chosen: fits a cgroup name, a FIFO name and a table column */
 #define UNIT_NONE         UINT16_MAX
 
@@ -177,7 +242,10 @@ struct decision {
     uint64_t amount[2];
     uint32_t rejected;            /* bit mask over enum decision_rejection */
     bool observe;                 /* mode = observe: decided, recorded, not carried out ("would have") */
-    char rule[DECISION_RULE_MAX]; /* "ladder.restart", "lifecycle", "operator", later a rule's name */
+    char rule[DECISION_RULE_MAX]; /* "ladder.restart", "lifecycle", "operator", "rule.NAME" */
+    enum decision_shape shape;    /* of its memory; NONE where memory is not what it is about */
+    uint64_t shape_bytes;         /* how far it rose ... */
+    uint64_t shape_us;            /* ... within how long */
 };
 
 const char *decision_kind_name(enum decision_kind kind);
@@ -187,6 +255,7 @@ const char *decision_reason_text(enum decision_reason reason);
 const char *decision_metric_name(enum decision_metric metric);
 enum metric_type decision_metric_type(enum decision_metric metric);
 const char *decision_rejection_text(enum decision_rejection rejection);
+const char *decision_shape_name(enum decision_shape shape);
 const char *unit_state_name(enum unit_state state);
 
 /* By name; the _COUNT value when unknown. */
@@ -200,7 +269,7 @@ enum unit_state unit_state_by_name(const char *name);
 const char *decision_metric_format(enum decision_metric metric, uint64_t value,
                                    char buf[static METRIC_FORMAT_MAX]);
 
-#define DECISION_TEXT_MAX 768 /* the longest is held against it in tests/unit/test_decision.c */
+#define DECISION_TEXT_MAX 896 /* the longest is held against it in tests/unit/test_decision.c */
 
 /* The canonical one-line text of a decision ("key=value ..."), the same bytes for the same decision: what
  * replay compares. unit_names[d->unit] names the unit. Members at their default (0, UNIT_NONE) are left out,

@@ -91,7 +91,8 @@ struct event {
         struct {
             uint64_t decision_id;
             enum event_result result;
-            int32_t error; /* errno, 0 = none */
+            int32_t error;   /* errno, 0 = none */
+            uint64_t amount; /* RECLAIM: bytes by which memory.current fell; else 0 */
         } outcome;
         int32_t error; /* SPAWN_FAILED, CLEANED */
     };
