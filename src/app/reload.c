@@ -24,16 +24,15 @@ static uint32_t unit_abilities(const struct supervisor *s)
     return (s->info.features & shared) | ABILITY_NOTIFY;
 }
 
-/* Policies of s->config's units, in its own order, into ret (config->unit_count entries). */
-static int resolve(struct supervisor *s, struct config *config, struct policy *ret_policy,
-                   struct unit_policy *ret)
+/* The policy of a config, in room that policy->units (config->unit_count entries) and policy->rules give. */
+static int resolve(struct supervisor *s, struct config *config, struct policy *policy)
 {
     _cleanup_free_ uint32_t *abilities = calloc(config->unit_count, sizeof(*abilities));
     if (!abilities)
         return -ENOMEM;
     for (uint32_t i = 0; i < config->unit_count; i++)
         abilities[i] = unit_abilities(s);
-    config_resolve(config, s->info.memory_total_bytes, abilities, ret_policy, ret);
+    config_resolve(config, s->info.memory_total_bytes, abilities, policy);
     return 0;
 }
 
@@ -63,12 +62,10 @@ int reload_build(struct supervisor *s, struct err *reterr)
     s->engine = engine_new(capacity);
     if (!s->units || !s->policy_units || !s->unit_names || !s->decisions || !s->engine)
         return err_errno(reterr, -ENOMEM, "unit tables");
-    policy_defaults(&s->policy);
-    int r = resolve(s, config, &s->policy, s->policy_units);
+    s->policy.units = s->policy_units;
+    int r = resolve(s, config, &s->policy);
     if (r < 0)
         return err_errno(reterr, r, "policy");
-    s->policy.units = s->policy_units;
-    s->policy.unit_count = config->unit_count;
     s->policy.seed = now_wall_us();
     s->unit_count = (uint16_t)config->unit_count;
     for (uint16_t i = 0; i < s->unit_count; i++)
@@ -101,10 +98,9 @@ static void tell_engine(struct supervisor *s, uint16_t unit)
 /* The unit's policy as its config now says; what the config does not decide stays. */
 static int resolve_unit(struct supervisor *s, const struct unit_runtime *u, struct unit_policy *ret)
 {
-    struct policy scratch;
-    policy_defaults(&scratch);
     _cleanup_free_ struct unit_policy *all = calloc(s->config->unit_count, sizeof(*all));
-    int r = all ? resolve(s, s->config, &scratch, all) : -ENOMEM;
+    struct policy scratch = {.units = all};
+    int r = all ? resolve(s, s->config, &scratch) : -ENOMEM;
     if (r < 0)
         return r;
     const struct unit_policy *before = &s->policy_units[u->index], *now = &all[u->config - s->config->units];
@@ -342,9 +338,8 @@ static int apply_change(struct supervisor *s, struct config *fresh, const struct
         return -ENOMEM;
     memcpy(before, s->policy_units, s->unit_capacity * sizeof(*before));
     _cleanup_free_ struct unit_policy *resolved = calloc(fresh->unit_count, sizeof(*resolved));
-    struct policy scratch;
-    policy_defaults(&scratch);
-    int r = resolved ? resolve(s, fresh, &scratch, resolved) : -ENOMEM;
+    struct policy scratch = {.units = resolved};
+    int r = resolved ? resolve(s, fresh, &scratch) : -ENOMEM;
     if (r < 0)
         return r;
     uint16_t known = s->unit_count;

@@ -314,6 +314,7 @@ void config_deinit(struct config *c)
     for (uint32_t i = 0; i < c->unit_count; i++)
         key_table_deinit(KEY_SECTION_UNIT, &c->units[i]);
     free(c->units);
+    free(c->rules);
     free(c->path);
     key_table_deinit(KEY_SECTION_SUPERVISOR, c);
     *c = (struct config){0};

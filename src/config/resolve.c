@@ -31,24 +31,35 @@ static void resolve_after(const struct config *c, const struct config_unit *unit
         ret->after[ret->after_count++] = (uint16_t)unit_index(c, unit->after[i]);
 }
 
-void config_resolve(struct config *c, uint64_t parent_memory_bytes, const uint32_t *abilities,
-                    struct policy *ret_policy, struct unit_policy *policy_units)
+static void resolve_unit(const struct config *c, struct config_unit *unit, uint64_t parent_memory_bytes,
+                         uint32_t abilities)
 {
-    policy_defaults(ret_policy);
-    ret_policy->interval_us = c->interval_us;
-    if (ret_policy->fast_interval_us > c->interval_us)
-        ret_policy->fast_interval_us = c->interval_us;
+    struct unit_policy *policy = &unit->policy;
+    policy->memory_max_bytes = config_size_resolve(&unit->memory_max, parent_memory_bytes, UINT64_MAX);
+    policy->memory_high_bytes = config_size_resolve(&unit->memory_high, parent_memory_bytes, UINT64_MAX);
+    policy->abilities = abilities;
+    resolve_after(c, unit, policy);
+}
+
+void config_resolve(struct config *c, uint64_t parent_memory_bytes, const uint32_t *abilities,
+                    struct policy *policy)
+{
+    struct unit_policy *units = policy->units;
+    struct rule *rules = policy->rules;
+    policy_defaults(policy);
+    policy->interval_us = c->interval_us;
+    if (policy->fast_interval_us > c->interval_us)
+        policy->fast_interval_us = c->interval_us;
+    policy->units = units;
+    policy->unit_count = c->unit_count;
     for (uint32_t i = 0; i < c->unit_count; i++) {
-        struct config_unit *unit = &c->units[i];
-        struct unit_policy *policy = &unit->policy;
-        policy->memory_max_bytes = config_size_resolve(&unit->memory_max, parent_memory_bytes, UINT64_MAX);
-        policy->memory_high_bytes = config_size_resolve(&unit->memory_high, parent_memory_bytes, UINT64_MAX);
-        policy->abilities = abilities ? abilities[i] : 0;
-        resolve_after(c, unit, policy);
-        policy_units[i] = *policy;
+        resolve_unit(c, &c->units[i], parent_memory_bytes, abilities ? abilities[i] : 0);
+        units[i] = c->units[i].policy;
     }
-    ret_policy->unit_count = c->unit_count;
-    ret_policy->units = policy_units;
+    policy->rules = rules;
+    policy->rule_count = rules ? c->rule_count : 0;
+    for (uint32_t i = 0; i < policy->rule_count; i++)
+        rules[i] = c->rules[i].rule;
 }
 
 static int find_settable(const struct config_unit *unit, const char *name, const struct key **ret,

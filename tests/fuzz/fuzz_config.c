@@ -28,7 +28,6 @@ static void check_config(struct config *c)
 {
     struct config_change *changes;
     size_t count;
-    struct policy policy;
     HOLDS(*c->name && c->state_dir && c->run_dir && c->unit_count > 0);
     HOLDS(config_compare(c, c, &changes, &count) == 0 && count == 0);
     config_changes_free(changes, count);
@@ -36,7 +35,8 @@ static void check_config(struct config *c)
     _cleanup_free_ uint32_t *abilities = calloc(c->unit_count, sizeof(*abilities));
     if (!units || !abilities)
         abort();
-    config_resolve(c, UINT64_C(1) << 34, abilities, &policy, units);
+    struct policy policy = {.units = units};
+    config_resolve(c, UINT64_C(1) << 34, abilities, &policy);
     for (uint32_t i = 0; i < c->unit_count; i++) {
         HOLDS((c->units[i].argv != NULL) != (c->units[i].wrap != NULL));
         HOLDS(strcmp(units[i].name, c->units[i].name) == 0 && *units[i].name);

@@ -279,8 +279,8 @@ static void a_policy_has_sizes_and_indices(void **state)
                          "[unit b]\nexec = b\nmemory_high = 512M\n[unit c]\nexec = c\nmemory_max = max\n");
     const uint32_t abilities[] = {ABILITY_MEMORY_MAX, ABILITY_KILL, 0};
     struct unit_policy units[3];
-    struct policy policy;
-    config_resolve(&c, 1000 * MIB, abilities, &policy, units);
+    struct policy policy = {.units = units};
+    config_resolve(&c, 1000 * MIB, abilities, &policy);
     assert_int_equal(policy.interval_us, 2 * USEC_PER_SEC);
     assert_int_equal(policy.unit_count, 3);
     assert_ptr_equal(policy.units, units);
@@ -292,7 +292,7 @@ static void a_policy_has_sizes_and_indices(void **state)
     assert_int_equal(units[0].abilities, ABILITY_MEMORY_MAX);
     assert_int_equal(units[1].memory_high_bytes, 512 * MIB);
     assert_true(units[2].memory_max_bytes == UINT64_MAX);
-    config_resolve(&c, UINT64_MAX, abilities, &policy, units);
+    config_resolve(&c, UINT64_MAX, abilities, &policy);
     assert_true(units[0].memory_max_bytes == UINT64_MAX);
     assert_int_equal(units[0].after_count, 2);
 }
@@ -303,8 +303,8 @@ static void a_fast_interval_is_never_the_slower_one(void **state)
     _cleanup_(config_deinit) struct config c =
         config_text_good("[supervisor]\ninterval = 100ms\n[unit a]\nexec = a\n");
     struct unit_policy units[1];
-    struct policy policy;
-    config_resolve(&c, MIB, NULL, &policy, units);
+    struct policy policy = {.units = units};
+    config_resolve(&c, MIB, NULL, &policy);
     assert_true(policy.fast_interval_us <= policy.interval_us);
 }
 

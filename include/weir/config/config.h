@@ -58,11 +58,17 @@ struct config_rlimit {
  * limit_cpu, limit_rtprio, limit_nice, limit_msgqueue, limit_sigpending: "N", "SOFT:HARD", "infinity". */
 #define CONFIG_RLIMIT_COUNT RLIM_NLIMITS
 
+/* What stands between a wrapped command and its caller. */
+enum config_gate {
+    CONFIG_GATE_NONE, /* nothing: the command keeps its caller's pipes */
+};
+
 struct config_unit {
     char name[UNIT_NAME_MAX];
     unsigned line; /* of its section */
     char **argv;   /* exec; NULL for a wrapped unit. NULL-terminated, owned */
     char *wrap;    /* command name; NULL for a service unit */
+    enum config_gate gate;
     char *working_directory;
     char **environment;     /* "NAME=value" in file order, environment_file's first; NULL-terminated */
     char *environment_file; /* read by config_load; a leading '-' makes a missing file no error */
@@ -93,8 +99,19 @@ struct config_unit {
     uint64_t
         log_rate_bytes; /* output above this many bytes per second is dropped and counted; UINT64_MAX = never */
     char **after;       /* unit names as given; NULL-terminated */
+    char **notify_argv;         /* notify_exec: run when the unit is asked to give memory back; NULL = none */
+    uint64_t notify_timeout_us; /* after this long it is killed */
     struct unit_policy
         policy; /* everything the engine judges by; abilities and sizes are filled by config_resolve */
+};
+
+/* [rule NAME] */
+struct config_rule {
+    char name[UNIT_NAME_MAX];
+    unsigned line;       /* of its section */
+    char **units;        /* unit names as given; NULL = all units */
+    enum unit_mode mode; /* the rule's own; rule.observe says the same */
+    struct rule rule; /* which units it judges: bit i of their policy.rules, i = its index in config.rules */
 };
 
 struct config {
@@ -107,6 +124,8 @@ struct config {
     uint64_t history_max_bytes; /* size cap of the history file; default 1G */
     uint32_t unit_count;
     struct config_unit *units; /* in file order */
+    uint32_t rule_count;       /* at most RULES_MAX */
+    struct config_rule *rules; /* in file order, which is their precedence */
 };
 
 struct config_problem {
@@ -134,12 +153,14 @@ void config_report_deinit(struct config_report *r);
 void config_report_print(const struct config_report *r, const char *path, FILE *out);
 
 /*
- * Turns relative sizes into bytes and fills the policy: policy_units[i] = units[i].policy with `after`
- * indices, sizes and abilities. parent_memory_bytes: the limit of weir's own cgroup or the machine's memory,
- * whichever is smaller. abilities[i]: what the host can do for unit i. policy_units has unit_count entries.
+ * Turns relative sizes into bytes and fills the policy, in room that the caller gives: policy->units has
+ * unit_count entries, policy->rules RULES_MAX, or is NULL where only the units' figures are wanted (rule_count is
+ * 0 then). units[i] = c->units[i].policy with `after` indices, sizes, abilities and the rules that judge it; rules
+ * are in the file's order. parent_memory_bytes: the limit of weir's own cgroup or the machine's memory, whichever
+ * is smaller. abilities[i]: what the host can do for unit i; NULL = nothing.
  */
 void config_resolve(struct config *c, uint64_t parent_memory_bytes, const uint32_t *abilities,
-                    struct policy *ret_policy, struct unit_policy *policy_units);
+                    struct policy *policy);
 
 uint64_t config_size_resolve(const struct config_size *s, uint64_t parent_bytes, uint64_t if_unset);
 
@@ -155,7 +176,8 @@ enum config_change_type {
 };
 
 struct config_change {
-    char unit[UNIT_NAME_MAX]; /* "" = [supervisor] */
+    char unit[UNIT_NAME_MAX]; /* "" = [supervisor], or a rule */
+    char rule[UNIT_NAME_MAX]; /* [rule NAME]; "" = none. A rule that only moved is told by key "order" */
     const char *key;          /* NULL for ADDED and REMOVED */
     enum config_change_type type;
     char *from, *to; /* as a person reads them; environment values are not shown */
