@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "reclaim.h"
 #include "weir/base/log.h"
 
 static enum event_result result_of(int r)
@@ -82,7 +84,7 @@ static int act_throttle(struct unit_runtime *u, const struct decision *d, struct
     uint32_t applied = 0;
     if (!u->cgroup)
         return -ENODEV;
-    bool on = d->kind == DECISION_THROTTLE;
+    bool on = d->kind != DECISION_UNTHROTTLE;
     if (!on)
         (void)u->cgroup->ops->unit_freeze(u->cgroup, HOST_FREEZE_THAW, NULL); /* a pulse may be under way */
     uint64_t high = on && d->amount[1] ? d->amount[1] : UINT64_MAX;
@@ -109,10 +111,56 @@ static int act_freeze(struct unit_runtime *u, const struct decision *d, struct e
     return r;
 }
 
+static int act_gate(struct unit_runtime *u, const struct decision *d, struct err *e)
+{
+    (void)u, (void)d;
+    return err_set(e, -EOPNOTSUPP, "it has no gate");
+}
+
+static void on_reclaimed(void *userdata, const struct reclaim_done *done)
+{
+    struct supervisor *s = userdata;
+    struct unit_runtime *u = &s->units[done->unit];
+    if (done->generation != u->generation)
+        return;
+    struct event e = {.kind = EVENT_OUTCOME, .unit = done->unit, .generation = done->generation};
+    bool is_partial = done->result == -EAGAIN;
+    if (done->result < 0 && !is_partial && done->result != -ENODEV)
+        log_warning("%s: reclaim failed: %s", s->unit_names[done->unit], strerror(-done->result));
+    e.outcome.decision_id = done->decision_id;
+    e.outcome.result = is_partial ? EVENT_RESULT_PARTIAL : result_of(done->result);
+    e.outcome.error = -done->result;
+    e.outcome.amount = done->fell_bytes;
+    supervisor_post(s, &e);
+    supervisor_drain(s);
+}
+
+/* What comes of it is told by on_reclaimed. */
+static void do_reclaim(struct unit_runtime *u, const struct decision *d)
+{
+    struct err e = ERR_NULL;
+    struct reclaim_job job = {.unit = d->unit,
+                              .generation = d->generation,
+                              .decision_id = d->id,
+                              .bytes = d->amount[0],
+                              .host = HOST_RECLAIM_NULL};
+    int r = u->s->reclaimer ? 0 : err_set(&e, -EOPNOTSUPP, "this host has no memory.reclaim");
+    if (r >= 0)
+        r = u->cgroup ? u->cgroup->ops->unit_reclaim_open(u->cgroup, &job.host, &e) : -ENODEV;
+    if (r >= 0)
+        r = reclaimer_begin(u->s->reclaimer, &job);
+    if (r == -EBUSY)
+        err_set(&e, r, "the last one is not over yet");
+    if (r < 0)
+        conclude(u, d, r, &e);
+}
+
 static void do_clean(struct unit_runtime *u, const struct decision *d)
 {
     struct supervisor *s = u->s;
     struct event cleaned = {.kind = EVENT_CLEANED, .unit = u->index, .generation = d->generation};
+    if (s->reclaimer)
+        reclaimer_cancel(s->reclaimer, u->index); /* a write under way would hold the removal up */
     if (u->output)
         output_drain(u->output);
     sampling_unwatch(u);
@@ -148,7 +196,9 @@ static action_fn *const actions[DECISION_KIND_COUNT] = {
     [DECISION_NOTIFY] = act_notify,       [DECISION_THROTTLE] = act_throttle,
     [DECISION_UNTHROTTLE] = act_throttle, [DECISION_FREEZE] = act_freeze,
     [DECISION_THAW] = act_freeze,         [DECISION_PULSE_FREEZE] = act_pulse,
-    [DECISION_PULSE_THAW] = act_pulse,
+    [DECISION_PULSE_THAW] = act_pulse,    [DECISION_STEER] = act_throttle,
+    [DECISION_PACE] = act_gate,           [DECISION_HOLD] = act_gate,
+    [DECISION_RELEASE] = act_gate,
 };
 
 void actuate(struct supervisor *s, const struct decision *d)
@@ -170,10 +220,20 @@ void actuate(struct supervisor *s, const struct decision *d)
         wrap_refuse(u, d);
     else if (d->kind == DECISION_CLEAN)
         do_clean(u, d);
+    else if (d->kind == DECISION_RECLAIM)
+        do_reclaim(u, d);
     else if (actions[d->kind]) {
         struct err e = ERR_NULL;
         conclude(u, d, actions[d->kind](u, d, &e), &e);
     }
+}
+
+int actuate_open(struct supervisor *s, struct err *reterr)
+{
+    if (!(s->info.features & HOST_FEATURE_RECLAIM))
+        return 0;
+    int r = reclaimer_new(s->event, s->unit_capacity, on_reclaimed, s, &s->reclaimer);
+    return r < 0 ? err_errno(reterr, r, "starting the thread that takes memory back") : 0;
 }
 
 void actuate_check_guard(struct supervisor *s)

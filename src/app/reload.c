@@ -20,7 +20,7 @@ static uint32_t unit_abilities(const struct supervisor *s)
 {
     /* the low bits of enum host_feature are the engine's abilities (host.h) */
     const uint32_t shared = ABILITY_MEMORY_MAX | ABILITY_MEMORY_HIGH | ABILITY_CPU_MAX | ABILITY_FREEZE |
-                            ABILITY_KILL | ABILITY_PRESSURE;
+                            ABILITY_KILL | ABILITY_PRESSURE | ABILITY_RECLAIM;
     return (s->info.features & shared) | ABILITY_NOTIFY;
 }
 

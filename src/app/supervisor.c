@@ -26,6 +26,7 @@
 #include <systemd/sd-id128.h>
 #include <time.h>
 
+#include "reclaim.h"
 #include "weir/app/supervisor.h"
 #include "weir/base/cleanup.h"
 #include "weir/base/fdio.h"
@@ -421,6 +422,7 @@ static void supervisor_deinit(struct supervisor *s)
 {
     control_close(s);
     wrap_close(s);
+    s->reclaimer = reclaimer_free(s->reclaimer);
     for (uint16_t i = 0; i < s->unit_count; i++) {
         struct unit_runtime *u = &s->units[i];
         bool over = u->cgroup == NULL;
@@ -479,6 +481,8 @@ static int set_up(struct supervisor *s, struct err *reterr)
     if (!s->queue)
         return err_errno(reterr, -ENOMEM, "event queue");
     r = reload_build(s, reterr);
+    if (r >= 0)
+        r = actuate_open(s, reterr);
     if (r >= 0)
         r = open_store(s, reterr);
     if (r >= 0)

@@ -106,6 +106,7 @@ struct supervisor {
     struct engine *engine;
     struct decision *decisions;
     struct store *store;
+    struct reclaimer *reclaimer; /* NULL: this host has no memory.reclaim */
 
     struct event *queue; /* ring of SUPERVISOR_QUEUE_MAX */
     size_t queue_head, queue_count;
@@ -195,6 +196,8 @@ char **environment_build(const struct unit_runtime *u);
 char **environment_free(char **entries); /* accepts NULL, returns NULL */
 
 /* --- actuate.c --- */
+/* What actuation needs of threads. */
+int actuate_open(struct supervisor *s, struct err *reterr);
 void actuate(struct supervisor *s, const struct decision *d);
 /* Tells what became of the guard, once each. */
 void actuate_check_guard(struct supervisor *s);

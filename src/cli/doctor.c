@@ -26,7 +26,7 @@ static const struct {
     {HOST_FEATURE_PRESSURE, "stalls are not seen: memory's level and growth decide alone"},
     {HOST_FEATURE_PIDS_MAX, "no pids_max (*)"},
     {HOST_FEATURE_SWAP_MAX, "no memory_swap_max (*)"},
-    {HOST_FEATURE_RECLAIM, "nothing: weir does without"},
+    {HOST_FEATURE_RECLAIM, "cold memory is not taken back before a throttle"},
     {HOST_FEATURE_OOM_GROUP, "no memory_oom_group (*): the kernel may kill one process of a unit"},
     {HOST_FEATURE_CPU_WEIGHT, "no cpu_weight (*)"},
     {HOST_FEATURE_MEMORY_EVENTS, "a kernel OOM kill shows as signal 9 alone"},

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,9 +12,8 @@
 #include "sys.h"
 #include "weir/base/cleanup.h"
 
-#define RECLAIM_CHUNK_MAX ((uint64_t)32 << 20) /* include/weir/host/host.h; ~10 ms of work a chunk, chosen */
-#define KILL_ROUNDS       64 /* chosen: a tree that forks faster than 64 sweeps is a fork bomb for cgroup.kill */
-#define KILL_PIDS_MAX     1024
+#define KILL_ROUNDS   64 /* chosen: a tree that forks faster than 64 sweeps is a fork bomb for cgroup.kill */
+#define KILL_PIDS_MAX 1024
 
 int act_attach(struct host_unit *hu, pid_t pid, struct err *reterr)
 {
@@ -98,15 +98,38 @@ int act_throttle(struct host_unit *hu, uint32_t cpu_permyriad, uint64_t memory_h
     return limits_throttle(u, ret_applied, reterr);
 }
 
-int act_reclaim(struct host_unit *hu, uint64_t bytes, struct err *reterr)
+int act_reclaim_open(struct host_unit *hu, struct host_reclaim *ret, struct err *reterr)
 {
     struct unit *u = unit_of(hu);
-    char text[32];
-    (void)snprintf(text, sizeof(text), "%" PRIu64, bytes < RECLAIM_CHUNK_MAX ? bytes : RECLAIM_CHUNK_MAX);
-    int r = io_write_at(u->dir[TREE_UNIFIED], "memory.reclaim", text, 0);
-    if (r == -ENOENT)
+    int reclaim_fd = io_open_at(u->dir[TREE_UNIFIED], "memory.reclaim", O_WRONLY);
+    if (reclaim_fd == -ENOENT)
         return err_set(reterr, -EOPNOTSUPP, "this host has no memory.reclaim");
-    if (r == -EAGAIN)
-        return err_set(reterr, r, "reclaiming from %s: only a part could be taken back", u->path);
-    return r < 0 ? err_errno(reterr, r, "reclaiming from %s", u->path) : 0;
+    if (reclaim_fd < 0)
+        return err_errno(reterr, reclaim_fd, "%s/memory.reclaim", u->path);
+    int current_fd = io_open_at(u->dir[TREE_UNIFIED], "memory.current", O_RDONLY);
+    if (current_fd < 0) {
+        cleanup_close(&reclaim_fd);
+        return err_errno(reterr, current_fd, "%s/memory.current", u->path);
+    }
+    *ret = (struct host_reclaim){reclaim_fd, current_fd};
+    return 0;
+}
+
+int host_reclaim(const struct host_reclaim *r, uint64_t bytes, uint64_t *ret_current)
+{
+    char text[32];
+    (void)snprintf(text, sizeof(text), "%" PRIu64,
+                   bytes < HOST_RECLAIM_MAX_BYTES ? bytes : HOST_RECLAIM_MAX_BYTES);
+    int result = bytes && host_sys.write(r->reclaim_fd, text, strlen(text)) < 0 ? -errno : 0;
+    ssize_t n = io_read_fd(r->current_fd, text, sizeof(text));
+    if (n > 0)
+        *ret_current = strtoull(text, NULL, 10);
+    return n < 0 && result >= 0 ? (int)n : result;
+}
+
+void host_reclaim_close(struct host_reclaim *r)
+{
+    cleanup_close(&r->reclaim_fd);
+    cleanup_close(&r->current_fd);
+    *r = HOST_RECLAIM_NULL;
 }

@@ -412,12 +412,23 @@ static void reclaim_takes_back_file_pages(void **state)
     struct host_unit *u = make_unit("reclaim", &no_limits);
     int fd = start_load(u, "hog", "8", NULL, &c);
     await_text(fd, "full");
-    int r = u->ops->unit_reclaim(u, MIB, &e);
-    if (the_info.features & HOST_FEATURE_RECLAIM)
-        assert_true(r == 0 || r == -EAGAIN); /* no swap: there may be nothing to take */
-    else
+    struct host_reclaim reclaim = HOST_RECLAIM_NULL;
+    uint64_t current = 0;
+    int r = u->ops->unit_reclaim_open(u, &reclaim, &e);
+    if (!(the_info.features & HOST_FEATURE_RECLAIM)) {
         assert_int_equal(r, -EOPNOTSUPP);
+        assert_non_null(strstr(e.text, "memory.reclaim"));
+    } else {
+        assert_int_equal(r, 0);
+        assert_int_equal(host_reclaim(&reclaim, 0, &current), 0);
+        assert_true(current >= 8 * MIB);
+        r = host_reclaim(&reclaim, MIB, &current);
+        assert_true(r == 0 || r == -EAGAIN); /* no swap: there may be nothing to take */
+    }
     end_load(u, &c, fd);
+    if (r != -EOPNOTSUPP) /* the unit is gone, its descriptors are not: no other cgroup is meant by them */
+        assert_int_equal(host_reclaim(&reclaim, MIB, &current), -ENODEV);
+    host_reclaim_close(&reclaim);
 }
 
 static void detail_tells_the_processes(void **state)

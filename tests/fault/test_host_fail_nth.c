@@ -120,6 +120,9 @@ static void use_unit(struct host_unit *u)
     check_text(u->ops->unit_throttle(u, 0, UINT64_MAX, &applied, &e), &e);
     check_text(u->ops->unit_freeze(u, HOST_FREEZE_PULSE, &e), &e);
     check_text(u->ops->unit_freeze(u, HOST_FREEZE_THAW, &e), &e);
+    struct host_reclaim reclaim = HOST_RECLAIM_NULL;
+    check_text(u->ops->unit_reclaim_open(u, &reclaim, &e), &e);
+    host_reclaim_close(&reclaim);
     check_text(u->ops->unit_kill(u, &e), &e);
     if (child.pidfd >= 0) {
         struct event_exit end = {0};

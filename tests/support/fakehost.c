@@ -3,6 +3,7 @@
 #include "fakehost.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -392,13 +394,19 @@ static int fake_unit_throttle(struct host_unit *hu, uint32_t cpu, uint64_t high,
     return 0;
 }
 
-static int fake_unit_reclaim(struct host_unit *hu, uint64_t bytes, struct err *reterr)
+static int fake_unit_reclaim_open(struct host_unit *hu, struct host_reclaim *ret, struct err *reterr)
 {
     struct fake_unit *u = fake_of(hu);
-    int r = operate(u->host, "unit_reclaim", "%s %" PRIu64, u->name, bytes);
+    int r = operate(u->host, "unit_reclaim_open", "%s", u->name);
     if (r == 0 && !(u->host->info.features & HOST_FEATURE_RECLAIM))
         r = -EOPNOTSUPP;
-    return r < 0 ? err_errno(reterr, r, "reclaiming from %s", u->path) : 0;
+    if (r < 0)
+        return err_errno(reterr, r, "reclaiming from %s", u->path);
+    /* taking back succeeds and changes nothing */
+    *ret = (struct host_reclaim){open("/dev/null", O_WRONLY | O_CLOEXEC),
+                                 memfd_create("memory.current", MFD_CLOEXEC)};
+    (void)dprintf(ret->current_fd, "%" PRIu64 "\n", u->value[SAMPLE_MEMORY_CURRENT]);
+    return 0;
 }
 
 static int fake_unit_watch(struct host_unit *hu, uint64_t stall_us, uint64_t window_us,
@@ -470,7 +478,7 @@ static const struct host_ops fake_ops = {
     .unit_kill = fake_unit_kill,
     .unit_freeze = fake_unit_freeze,
     .unit_throttle = fake_unit_throttle,
-    .unit_reclaim = fake_unit_reclaim,
+    .unit_reclaim_open = fake_unit_reclaim_open,
     .unit_watch = fake_unit_watch,
     .unit_watch_acknowledge = fake_unit_watch_acknowledge,
     .unit_pids = fake_unit_pids,

@@ -15,6 +15,7 @@ _Static_assert((int)HOST_FEATURE_CPU_MAX == (int)ABILITY_CPU_MAX, "bit 2");
 _Static_assert((int)HOST_FEATURE_FREEZE == (int)ABILITY_FREEZE, "bit 3");
 _Static_assert((int)HOST_FEATURE_KILL == (int)ABILITY_KILL, "bit 4");
 _Static_assert((int)HOST_FEATURE_PRESSURE == (int)ABILITY_PRESSURE, "bit 5");
+_Static_assert((int)HOST_FEATURE_RECLAIM == (int)ABILITY_RECLAIM, "bit 10");
 
 static void cpu_quota(void **state)
 {

@@ -151,6 +151,14 @@ enum host_freeze {
     HOST_FREEZE_KEEP,  /* an operator's: until a thaw, whatever becomes of weir */
 };
 
+/* A unit's memory.reclaim and memory.current, open. */
+struct host_reclaim {
+    int reclaim_fd, current_fd;
+};
+#define HOST_RECLAIM_NULL ((struct host_reclaim){-1, -1})
+#define HOST_RECLAIM_MAX_BYTES                                                                               \
+    (UINT64_C(8) << 20) /* of one write; chosen: a few ms of kernel work natively */
+
 struct host;      /* one supervisor's subtree */
 struct host_unit; /* one unit's cgroup(s) */
 
@@ -208,8 +216,9 @@ struct host_ops {
      * wanted; *ret_applied: host_feature bits of what is in force, or was lifted. */
     int (*unit_throttle)(struct host_unit *u, uint32_t cpu_permyriad, uint64_t memory_high_bytes,
                          uint32_t *ret_applied, struct err *reterr);
-    /* memory.reclaim of at most 32 MiB; blocks while the kernel works: call off the loop. -EAGAIN: partial. */
-    int (*unit_reclaim)(struct host_unit *u, uint64_t bytes, struct err *reterr);
+    /* What host_reclaim needs to take memory back from the unit, on another thread: descriptors of its own, so that the
+     * unit may be removed meanwhile. -EOPNOTSUPP: this host has no memory.reclaim. */
+    int (*unit_reclaim_open)(struct host_unit *u, struct host_reclaim *ret, struct err *reterr);
 
     /* Arms notifications: pressure trigger of stall_us within window_us (rounded up to what the host allows;
      * 0 = none; the stall keeps its share of it), v1 usage thresholds (bytes, may be 0 entries; ignored on unified).
@@ -251,6 +260,14 @@ int host_open(const struct host_info *info, const char *name, const char *base, 
 
 /* The cgroup2 path of the subtree ("/.../weir-NAME"), to be recorded for adoption. */
 const char *host_base(const struct host *h);
+
+/*
+ * One write to memory.reclaim, of at most HOST_RECLAIM_MAX_BYTES; what memory.current is after it into *ret_current, also
+ * when the write failed (0 bytes: only the reading). Blocks while the kernel works (a handled signal interrupts it):
+ * never on the loop. Safe on any thread. -EAGAIN: only a part could be taken; -EINTR; -ENODEV: the cgroup is gone.
+ */
+int host_reclaim(const struct host_reclaim *r, uint64_t bytes, uint64_t *ret_current);
+void host_reclaim_close(struct host_reclaim *r); /* idempotent */
 
 /* --- processes, without a cgroup --- */
 
