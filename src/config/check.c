@@ -13,9 +13,20 @@
 #include "weir/base/cleanup.h"
 
 const struct key_order key_orders[] = {
-    {"release_at", "throttle_at", false}, {"throttle_at", "restart_at", false},
-    {"restart_at", "critical_at", false}, {"memory_high", "memory_max", false},
-    {"backoff_min", "backoff_max", true},
+    {"release_at", "throttle_at", .is_next = true},
+    {"throttle_at", "restart_at", .is_next = true},
+    {"restart_at", "critical_at", .is_next = true},
+    {"memory_high", "memory_max", .is_next = true},
+    {"backoff_min", "backoff_max", .is_next = true, .may_be_equal = true},
+    {"pace_at", "hold_at", .is_next = true},
+    {"release_at", "reclaim_at", .is_next = false},
+    {"release_at", "pace_at", .is_next = false},
+    {"release_at", "hold_at", .is_next = false},
+    {"hold_at", "restart_at", .is_next = false},
+    /* any step between them may be off */
+    {"release_at", "restart_at", .is_next = false},
+    {"release_at", "critical_at", .is_next = false},
+    {"throttle_at", "critical_at", .is_next = false},
 };
 const size_t key_order_count = ARRAY_SIZE(key_orders);
 
@@ -29,14 +40,16 @@ static bool is_given(const struct section_notes *notes, const char *key)
     return note_of(notes, key)->line > 0;
 }
 
-/* A value to compare; false = there is none, or none that compares with others of its type. *ret_scale tells
- * shares from sizes. */
+/* A value to compare; false = there is none (off is none), or none that compares with others of its type.
+ * *ret_scale tells shares from sizes. */
 static bool order_value(const struct key *key, const struct config_unit *unit, uint64_t *ret, int *ret_scale)
 {
     *ret_scale = 0;
-    if (key->type == &type_percent) {
+    if ((key->flags & KEY_GATE) && unit->gate == CONFIG_GATE_NONE)
+        return false;
+    if (key->type == &type_percent || key->type == &type_percent_off) {
         *ret = *KEY_CONST_FIELD(uint32_t, unit, key->offset);
-        return true;
+        return key->type == &type_percent || *ret > 0;
     }
     if (key->type == &type_duration) {
         *ret = *KEY_CONST_FIELD(uint64_t, unit, key->offset);
@@ -72,17 +85,22 @@ int check_order(const struct config_unit *unit, const struct key_order *order, s
     return r;
 }
 
+/* A row that is not of neighbours is passed over where one of its keys was told already. */
 static int check_orders(struct loader *l, const struct config_unit *unit, const struct section_notes *notes)
 {
+    bool is_told[KEY_COUNT_MAX] = {0};
     for (size_t i = 0; i < key_order_count; i++) {
         const struct key_note *low = note_of(notes, key_orders[i].low),
                               *high = note_of(notes, key_orders[i].high);
+        bool *low_told = &is_told[low - notes->keys], *high_told = &is_told[high - notes->keys];
         struct why why = WHY_NULL;
-        if (low->is_bad || high->is_bad)
+        if (low->is_bad || high->is_bad || (!key_orders[i].is_next && (*low_told || *high_told)))
             continue;
         int r = check_order(unit, &key_orders[i], &why);
-        if (r == -EINVAL)
+        if (r == -EINVAL) {
+            *low_told = *high_told = true;
             r = problem_add(l->report, low->line > high->line ? low->line : high->line, why.text, why.hint);
+        }
         if (r < 0)
             return r;
     }
@@ -123,10 +141,15 @@ static int check_kind_keys(struct loader *l, const struct config_unit *unit,
             r = problem_addf(l->report, line, "%s is not for a wrapped unit\nthe command '%s' %s", key->name,
                              unit->wrap ? unit->wrap : "",
                              key->type == &type_after ? "starts when its caller says" : "keeps its caller's");
-        if (is_service && (key->flags & KEY_WRAPPED))
+        else if (is_service && (key->flags & KEY_WRAPPED))
             r = problem_addf(l->report, line,
                              "%s is for wrapped units only\n[unit %s] has exec; remove the line", key->name,
                              unit->name);
+        else if ((key->flags & KEY_GATE) && unit->gate == CONFIG_GATE_NONE)
+            r = problem_addf(l->report, line,
+                             "%s needs a gate, and [unit %s] has gate = none\nremove the line: gates are not "
+                             "supported in this version",
+                             key->name, unit->name);
         if (r < 0)
             return r;
     }
@@ -147,17 +170,26 @@ static int check_ready(struct loader *l, const struct config_unit *unit, const s
 }
 
 /* A program with a slash that is not absolute means something only with a working_directory. */
+static bool is_relative(const struct key_note *note, char *const *argv)
+{
+    return note->line > 0 && !note->is_bad && argv[0][0] != '/' && strchr(argv[0], '/');
+}
+
 static int check_exec(struct loader *l, const struct config_unit *unit, const struct section_notes *notes)
 {
-    const struct key_note *note = note_of(notes, "exec");
+    const struct key_note *exec = note_of(notes, "exec"), *notify = note_of(notes, "notify_exec");
     char shown[WHY_SHOWN_MAX];
-    if (note->line == 0 || note->is_bad || unit->argv[0][0] == '/' || !strchr(unit->argv[0], '/') ||
-        is_given(notes, "working_directory"))
-        return 0;
-    return problem_addf(l->report, note->line,
-                        "exec: '%s' is relative to no folder\nwrite the whole path, or set "
-                        "working_directory",
-                        why_show(unit->argv[0], shown));
+    int r = 0;
+    if (is_relative(exec, unit->argv) && !is_given(notes, "working_directory"))
+        r = problem_addf(l->report, exec->line,
+                         "exec: '%s' is relative to no folder\nwrite the whole path, or set "
+                         "working_directory",
+                         why_show(unit->argv[0], shown));
+    if (r == 0 && is_relative(notify, unit->notify_argv))
+        r = problem_addf(l->report, notify->line,
+                         "notify_exec: '%s' is relative to no folder\nwrite the whole path",
+                         why_show(unit->notify_argv[0], shown));
+    return r;
 }
 
 static int check_user(struct loader *l, const struct config_unit *unit, const struct section_notes *notes)

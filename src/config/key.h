@@ -24,6 +24,7 @@ enum key_flags {
     KEY_WRAPPED = 1 << 3, /* wrapped units only */
     KEY_ADDS = 1 << 4,    /* may be repeated; the lines add up */
     KEY_SECRET = 1 << 5,  /* values are never shown */
+    KEY_GATE = 1 << 6,    /* units with a gate only */
 };
 
 struct key;
@@ -108,7 +109,8 @@ const char *format_duration_exact(uint64_t us, char buf[static FORMAT_EXACT_MAX]
 
 /* plain.c */
 extern const struct value_type type_bool, type_word, type_int, type_octal, type_count32, type_count64,
-    type_bytes, type_size, type_duration, type_percent, type_cpu, type_rlimit, type_rlimit_bytes, type_name;
+    type_bytes, type_size, type_duration, type_percent, type_percent_off, type_cpu, type_rlimit,
+    type_rlimit_bytes, type_name;
 /* owned.c */
 extern const struct value_type type_argv, type_environment, type_after, type_path, type_directory,
     type_environment_file, type_wrap;

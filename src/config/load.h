@@ -43,6 +43,7 @@ int check_after(struct loader *l);
 /* What must be below what, among the keys of one unit: one row a pair. */
 struct key_order {
     const char *low, *high;
+    bool is_next; /* neighbours: both are told where two such rows are broken */
     bool may_be_equal;
 };
 extern const struct key_order key_orders[];

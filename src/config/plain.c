@@ -319,7 +319,8 @@ static int percent_parse(const struct key *key, void *owner, const char *text, s
     if (r == -EINVAL && parse_u64(text, &number) == 0)
         return why_set(why, "a share needs its %% sign\nwrite %" PRIu64 "%%", number);
     if (r == -EINVAL)
-        return why_set(why, "not a share\nwrite 85%% or 12.5%%");
+        return why_set(why, "not a share\nwrite 85%%%s",
+                       key->type == &type_percent_off ? ", 12.5% or off" : " or 12.5%");
     r = range_check(key, r < 0 ? UINT64_MAX : share, format_percent_exact, why);
     if (r < 0)
         return r;
@@ -334,6 +335,26 @@ static void percent_format(const struct key *key, const void *owner, struct text
 }
 
 const struct value_type type_percent = {.name = "share", .parse = percent_parse, .format = percent_format};
+
+/* A step of the ladder: 0 in the policy is "never". */
+static int percent_off_parse(const struct key *key, void *owner, const char *text, struct why *why)
+{
+    if (strcmp(text, "off") != 0)
+        return percent_parse(key, owner, text, why);
+    *KEY_FIELD(uint32_t, owner, key->offset) = 0;
+    return 0;
+}
+
+static void percent_off_format(const struct key *key, const void *owner, struct text *out)
+{
+    if (*KEY_CONST_FIELD(uint32_t, owner, key->offset) != 0)
+        percent_format(key, owner, out);
+    else
+        text_add(out, "off");
+}
+
+const struct value_type type_percent_off = {
+    .name = "share or off", .parse = percent_off_parse, .format = percent_off_format};
 
 #define CPU_COUNT_MEANT 100 /* the row's greatest share, in CPUs */
 
@@ -472,19 +493,19 @@ const struct value_type type_name = {.name = "name", .parse = name_parse, .forma
 /* The key is there so that a config says what it means; other gates come with a later version. */
 static int gate_parse(const struct key *key, void *owner, const char *text, struct why *why)
 {
-    (void)key;
-    (void)owner;
-    if (strcmp(text, "none") == 0)
-        return 0;
-    return why_set(why,
-                   "this version has no gate of that kind\nwrite none: the command keeps its caller's pipes");
+    if (strcmp(text, "none") != 0)
+        return why_set(
+            why, "this version has no gate of that kind\nwrite none: the command keeps its caller's pipes");
+    *KEY_FIELD(enum config_gate, owner, key->offset) = CONFIG_GATE_NONE;
+    return 0;
 }
 
 static void gate_format(const struct key *key, const void *owner, struct text *out)
 {
-    (void)key;
-    (void)owner;
-    text_add(out, "none");
+    switch (*KEY_CONST_FIELD(enum config_gate, owner, key->offset)) {
+    case CONFIG_GATE_NONE:
+        text_add(out, "none");
+    }
 }
 
 const struct value_type type_gate = {.name = "word", .parse = gate_parse, .format = gate_format};

@@ -87,6 +87,8 @@ static int find_settable(const struct config_unit *unit, const char *name, const
         return err_set(reterr, -EINVAL, "%s is not for a wrapped unit; the command keeps its caller's", name);
     if (!unit->wrap && (key->flags & KEY_WRAPPED))
         return err_set(reterr, -EINVAL, "%s is for wrapped units only", name);
+    if (unit->gate == CONFIG_GATE_NONE && (key->flags & KEY_GATE))
+        return err_set(reterr, -EINVAL, "%s needs a gate, and [unit %s] has gate = none", name, unit->name);
     *ret = key;
     return 0;
 }

@@ -420,8 +420,11 @@ static void the_sample_loads(void **state)
         bool is_key = line[0] == '#' && line[1] >= 'a' && line[1] <= 'z';
         if (!is_key || strncmp(line, "#exec", 5) == 0)
             continue;
-        bool for_wrapped = strncmp(line, "#wrap", 5) == 0 || strncmp(line, "#gate", 5) == 0 ||
-                           strncmp(line, "#respawn_wait", 13) == 0 || strncmp(line, "#after", 6) == 0;
+        _cleanup_free_ char *name = text_copy(line + 1, strcspn(line + 1, " "));
+        const struct key *key = key_find(KEY_SECTION_UNIT, name);
+        /* what a service unit cannot have, or that names another unit */
+        bool for_wrapped =
+            key && ((key->flags & KEY_WRAPPED) || key->type == &type_wrap || key->type == &type_after);
         keys++;
         if (for_wrapped)
             continue;

@@ -117,6 +117,35 @@ static void live_keys_are_set(void **state)
     assert_int_equal(err.code, 0);
 }
 
+/* What stands on either side of a step that is off is still in order. */
+static void steps_of_the_ladder_are_switched_off(void **state)
+{
+    (void)state;
+    _cleanup_(config_deinit) struct config c = config_text_good(UNITS);
+    struct err err = ERR_NULL;
+    struct config_unit *server = &c.units[0];
+    assert_int_equal(config_unit_set(server, "throttle_at", "off", &err), 0);
+    assert_int_equal(server->policy.ladder.throttle_permyriad, 0);
+    assert_int_equal(config_unit_set(server, "restart_at", "60%", &err), -EINVAL);
+    assert_string_equal(
+        err.text, "release_at (65%) must be below restart_at (60%); lower release_at or raise restart_at");
+    assert_int_equal(config_unit_set(server, "restart_at", "off", &err), 0);
+    assert_int_equal(config_unit_set(server, "critical_at", "65%", &err), -EINVAL);
+    assert_int_equal(config_unit_set(server, "critical_at", "66%", &err), 0);
+    /* each that is not off is where it was */
+    assert_int_equal(config_unit_set(server, "throttle_at", "66%", &err), -EINVAL);
+    assert_string_equal(
+        err.text,
+        "throttle_at (66%) must be below critical_at (66%); lower throttle_at or raise critical_at");
+    for (size_t i = 0; i < 3; i++) {
+        static const char *const keys[] = {"notify_at", "reclaim_at", "pressure_at"};
+        assert_int_equal(config_unit_set(server, keys[i], "off", &err), 0);
+    }
+    assert_int_equal(server->policy.ladder.notify_permyriad, 0);
+    assert_int_equal(server->policy.ladder.reclaim_permyriad, 0);
+    assert_int_equal(server->policy.ladder.pressure_permyriad, 0);
+}
+
 static void what_cannot_be_set_changes_nothing(void **state)
 {
     (void)state;
@@ -134,6 +163,12 @@ static void what_cannot_be_set_changes_nothing(void **state)
          "memory_high (3G) must be below memory_max (2G); lower memory_high or raise memory_max"},
         {"throttle_at", "90%",
          "throttle_at (90%) must be below restart_at (85%); lower throttle_at or raise restart_at"},
+        {"throttle_at", "most", "throttle_at = most: not a share; write 85%, 12.5% or off"},
+        {"reclaim_at", "60%",
+         "release_at (65%) must be below reclaim_at (60%); lower release_at or raise reclaim_at"},
+        {"critical_at", "off", "critical_at = off: not a share; write 85% or 12.5%"},
+        {"notify_exec", "/bin/true", "notify_exec can only be set in the file; change it there and reload"},
+        {"pace_at", "70%", "pace_at is for wrapped units only"},
         {"exec", "b",
          "exec cannot be set on a running unit; change the file, reload and restart [unit server]"},
         {"after", "worker", "after can only be set in the file; change it there and reload"},
@@ -151,6 +186,8 @@ static void what_cannot_be_set_changes_nothing(void **state)
     struct err err = ERR_NULL;
     assert_int_equal(config_unit_set(&c.units[1], "log_size", "1M", &err), -EINVAL);
     assert_string_equal(err.text, "log_size is not for a wrapped unit; the command keeps its caller's");
+    assert_int_equal(config_unit_set(&c.units[1], "hold_at", "70%", &err), -EINVAL);
+    assert_string_equal(err.text, "hold_at needs a gate, and [unit worker] has gate = none");
 }
 
 int main(void)
@@ -162,6 +199,7 @@ int main(void)
         cmocka_unit_test(a_unit_becomes_a_wrapped_one),
         cmocka_unit_test(secrets_are_never_shown),
         cmocka_unit_test(live_keys_are_set),
+        cmocka_unit_test(steps_of_the_ladder_are_switched_off),
         cmocka_unit_test(what_cannot_be_set_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
