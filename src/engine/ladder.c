@@ -15,7 +15,7 @@
  *             eta < throttle_eta and used > notify                   CONFIRM                cool-down as long and
  *             full pressure >= bound and memory.current > notify     the pressure window    2 % of the limit more
  *             (undone earlier: throttle.c)
- *   RESTART   used >= critical                                       one sample, no grace   failure budget, or
+ *   RESTART   used >= critical                                       two samples, no grace  failure budget, or
  *             used >= restart                                        restart_hold           recycle.c's bounds
  *             eta < restart_eta and used >= throttle                 CONFIRM
  *             throttled to the bound, above throttle, grows on       throttle_max
@@ -24,7 +24,8 @@
  * a unit that reads big files sits at its limit for ever and is well. While memory.stat is not read, the last
  * figure stands in for CACHE_KEPT_US; then used is memory.current. CONFIRM = two samples in a row and CONFIRM_US:
  * as long as the short slope of window.c, so that one jump between two samples is never taken for a leak. A missing
- * reading neither confirms nor denies.
+ * reading neither confirms nor denies. No single sample restarts anybody: the critical level takes a second one, which
+ * comes within a fast interval, and the eta's growth has its own (window.c).
  *
  * While starting, only critical restarts (as a failure): memory is still on its way to the baseline.
  * While frozen by an operator, nothing is judged.
@@ -50,8 +51,9 @@ uint64_t ladder_level(uint64_t limit, uint32_t permyriad)
 
 void ladder_reset(struct engine_unit *u)
 {
-    u->memory = (struct memory_view){.eta_us = USEC_INFINITY};
-    u->level_hold = u->restart_eta_hold = u->throttle_level_hold = u->throttle_eta_hold = (struct hold){0};
+    u->memory = (struct memory_view){.eta_us = USEC_INFINITY, .eta_alone_us = USEC_INFINITY};
+    u->critical_hold = u->level_hold = u->restart_eta_hold = (struct hold){0};
+    u->throttle_level_hold = u->throttle_eta_hold = (struct hold){0};
     u->notified_us = USEC_INFINITY;
     u->notify_id = u->freeze_id = 0;
     u->rejected = u->owed = 0;
@@ -186,6 +188,21 @@ static uint64_t memory_limit(const struct unit_policy *p, const struct sample *s
     return limit < p->memory_max_bytes ? limit : p->memory_max_bytes;
 }
 
+/* How long until the limit at that growth. */
+static uint64_t eta(const struct memory_view *m, uint64_t growth)
+{
+    if (!m->valid || growth == 0)
+        return USEC_INFINITY;
+    return m->used >= m->limit ? 0 : mul_div_u64(m->limit - m->used, USEC_PER_SEC, growth);
+}
+
+static uint64_t pressed_count(const struct sample *s)
+{
+    if (!sample_has(s, SAMPLE_EVENTS_HIGH) && !sample_has(s, SAMPLE_EVENTS_MAX))
+        return UINT64_MAX;
+    return s->value[SAMPLE_EVENTS_HIGH] + s->value[SAMPLE_EVENTS_MAX]; /* 0 when not read */
+}
+
 /* Takes the sample's memory figures in. false: there is nothing to judge by. */
 static bool look(struct turn *t, struct engine_unit *u)
 {
@@ -203,21 +220,34 @@ static bool look(struct turn *t, struct engine_unit *u)
         .t_us = t->event->t_us,
         .used_bytes = m->used,
         .full_us = sample_has(s, SAMPLE_MEMORY_FULL) ? s->value[SAMPLE_MEMORY_FULL] : UINT64_MAX,
+        .pressed_count = pressed_count(s),
     };
     window_push(&u->window, &row);
     m->growth = window_growth(&u->window);
     m->valid = m->limit != UINT64_MAX;
-    m->eta_us = USEC_INFINITY;
-    if (m->valid && m->growth > 0)
-        m->eta_us = m->used >= m->limit ? 0 : mul_div_u64(m->limit - m->used, USEC_PER_SEC, m->growth);
+    m->eta_us = eta(m, m->growth);
+    m->eta_alone_us = eta(m, window_growth_alone(&u->window));
     return m->valid;
+}
+
+/* On every sample with a limit, whatever the state: a stop for memory goes on where the run was. */
+static void hold_critical(struct turn *t, struct engine_unit *u)
+{
+    uint32_t critical = unit_policy(t, u)->ladder.critical_permyriad;
+    ladder_hold(&u->critical_hold, critical > 0 && u->memory.used >= ladder_level(u->memory.limit, critical),
+                t->event->t_us);
+}
+
+static bool is_critical(const struct turn *t, const struct engine_unit *u)
+{
+    return ladder_hold_lasts(&u->critical_hold, t->event->t_us, 0);
 }
 
 static void keep_fast(struct turn *t, struct engine_unit *u, bool changed)
 {
     const struct memory_view *m = &u->memory;
     u->notifying = m->valid && m->used >= ladder_level(m->limit, unit_policy(t, u)->ladder.notify_permyriad);
-    if (u->notifying || (m->valid && m->eta_us < FAST_ETA_US) ||
+    if (u->notifying || u->critical_hold.count || m->eta_alone_us < FAST_ETA_US ||
         (changed && t->event->sample.cause == SAMPLE_CAUSE_KERNEL))
         u->fast_until_us = engine_later(t->event->t_us, FAST_QUIET_US);
 }
@@ -265,8 +295,10 @@ static bool restart_is_due(struct turn *t, struct engine_unit *u, struct why *wh
 
     *why = why_of(restart_rule, REASON_MEMORY_CRITICAL);
     why_measure(why, m->metric, m->used, critical);
-    if (m->used >= critical)
+    if (is_critical(t, u)) {
+        why->held_us = now - u->critical_hold.since_us;
         return true;
+    }
     if (u->state == UNIT_STATE_STARTING)
         return false;
     if (level_held != NOT_HELD && level_held >= l->restart_hold_us) {
@@ -281,7 +313,7 @@ static bool restart_is_due(struct turn *t, struct engine_unit *u, struct why *wh
         why->held_us = eta_held;
         return true;
     }
-    if (level_held != NOT_HELD || near)
+    if (level_held != NOT_HELD || near || u->critical_hold.count)
         u->rejected |= 1U << REJECTED_NOT_HELD;
     return false;
 }
@@ -324,11 +356,9 @@ static void judge_notify(struct turn *t, struct engine_unit *u)
 /* The grace is cut short when memory does not wait for it. */
 static void judge_stopping(struct turn *t, struct engine_unit *u)
 {
-    const struct memory_view *m = &u->memory;
     if (u->stop.phase != STOP_PHASE_TERM || !u->stop.memory)
         return;
-    if (m->used >= ladder_level(m->limit, unit_policy(t, u)->ladder.critical_permyriad) ||
-        m->eta_us < STOPPING_ETA_US)
+    if (is_critical(t, u) || u->memory.eta_us < STOPPING_ETA_US)
         unit_kill(t, u, REASON_MEMORY_CRITICAL);
 }
 
@@ -337,6 +367,8 @@ void ladder_sample(struct turn *t, struct engine_unit *u)
     bool changed = counters_changed(u, &t->event->sample);
     judge_counters(t, u);
     bool judged = look(t, u);
+    if (judged)
+        hold_critical(t, u);
     keep_fast(t, u, changed);
     if (!judged)
         return;

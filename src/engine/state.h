@@ -101,6 +101,7 @@ struct memory_view {
     uint64_t limit;
     uint64_t growth; /* bytes per second */
     uint64_t eta_us;
+    uint64_t eta_alone_us;       /* by the newest reading alone: a reason to look again soon */
     enum decision_metric metric; /* what `used` is called */
     bool cache_known;
     uint64_t cache, cache_us; /* page cache that the kernel can drop, when it was read */
@@ -180,7 +181,7 @@ struct engine_unit {
     uint32_t failure_restarts, recycles, operator_restarts;
 
     struct memory_view memory;
-    struct hold level_hold, restart_eta_hold, throttle_level_hold, throttle_eta_hold;
+    struct hold critical_hold, level_hold, restart_eta_hold, throttle_level_hold, throttle_eta_hold;
     uint64_t notified_us; /* USEC_INFINITY = not yet */
     uint64_t notify_id, freeze_id;
     uint32_t rejected; /* this sample: why no stronger step was taken */

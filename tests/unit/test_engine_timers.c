@@ -260,7 +260,8 @@ static void test_eta_is_confirmed(void **state)
     (void)state;
     struct kit k;
     ready_at_half(&k);
-    kit_memory(&k, 20 * SEC + 500 * MS, 0, 640 * MB); /* 280 MB/s: 1.3 s are left, one reading */
+    kit_memory(&k, 20 * SEC + 450 * MS, 0, 620 * MB); /* 267 MB/s by one reading: that is no growth yet */
+    kit_memory(&k, 20 * SEC + 500 * MS, 0, 640 * MB); /* 267 MB/s by both: 1.3 s are left, from now on */
     assert_null(kit_find(&k, DECISION_THROTTLE));
     const struct decision *d = sampled_at(&k, 20 * SEC + 800 * MS, 700 * MB, DECISION_THROTTLE);
     assert_int_equal(d->reason, REASON_MEMORY_ETA);
@@ -274,10 +275,13 @@ static uint64_t planned_when_life_was(uint64_t life_us)
     kit_init(&k, 2);
     kit_up(&k, 2);
     kit_memory(&k, 0, 0, 100 * MB);
+    kit_memory(&k, life_us - 50 * MS, 0, 960 * MB);
+    assert_null(kit_find(&k, DECISION_RESTART)); /* one reading restarts nobody */
     kit_memory(&k, life_us, 0, 960 * MB);
     const struct decision *d = kit_find(&k, DECISION_RESTART);
     assert_non_null(d);
     assert_int_equal(d->reason, REASON_MEMORY_CRITICAL);
+    assert_int_equal(d->held_us, 50 * MS);
     assert_non_null(kit_find(&k, DECISION_KILL));
     assert_null(kit_find(&k, DECISION_TERM));
     uint64_t planned = d->amount[0];
@@ -325,6 +329,7 @@ static void test_throttle_bound_and_cooldown(void **state)
 static void throttled_by_eta(struct kit *k)
 {
     ready_at_half(k);
+    kit_memory(k, 20 * SEC + 450 * MS, 0, 620 * MB);
     kit_memory(k, 20 * SEC + 500 * MS, 0, 640 * MB);
     kit_memory(k, 20 * SEC + 800 * MS, 0, 700 * MB);
     assert_int_equal(kit_find(k, DECISION_THROTTLE)->reason, REASON_MEMORY_ETA);
@@ -384,6 +389,7 @@ static void test_fell_back(void **state)
     (void)state;
     struct kit k;
     ready_at_half(&k);
+    kit_memory(&k, 20 * SEC + 450 * MS, 0, 600 * MB);
     kit_memory(&k, 20 * SEC + 500 * MS, 0, 610 * MB);
     kit_memory(&k, 20 * SEC + 800 * MS, 0, 640 * MB);
     assert_non_null(kit_find(&k, DECISION_THROTTLE));
@@ -423,6 +429,7 @@ static enum decision_metric metric_when_cache_is_as_old(uint64_t age_us)
     sample_set(&event.sample, SAMPLE_MEMORY_CURRENT, 500 * MB);
     sample_set(&event.sample, SAMPLE_MEMORY_FILE, 0);
     kit_step(&k, 21 * SEC, event);
+    kit_memory(&k, 21 * SEC + age_us, 0, 960 * MB);
     kit_memory(&k, 21 * SEC + age_us, 0, 960 * MB);
     enum decision_metric metric = kit_find(&k, DECISION_RESTART)->metric;
     kit_deinit(&k);
@@ -553,7 +560,8 @@ static void test_recycle_cost_comes_back(void **state)
         assert_int_equal(v.recycling_off, i == 3);
         assert_int_equal(kit_find(&k, DECISION_NOTE) != NULL, i == 3);
         kit_memory(&k, t, 0, 100 * MB);
-        kit_memory(&k, t += 10 * SEC, 0, 960 * MB);
+        kit_memory(&k, t += 10 * SEC - 50 * MS, 0, 960 * MB);
+        kit_memory(&k, t += 50 * MS, 0, 960 * MB);
         assert_int_equal(kit_find(&k, DECISION_RESTART) != NULL, i < 3);
         if (i < 3)
             kit_gone(&k, t, 0, 0);
