@@ -17,7 +17,7 @@
  * O(units).
  *
  * Invariants: now_us never falls; next_due_us is never later than an armed timer; a unit that is not running
- * is neither throttled nor frozen; after EXIT nothing is decided.
+ * is neither held back nor frozen; after EXIT nothing is decided.
  */
 #include <assert.h>
 #include <errno.h>
@@ -295,7 +295,9 @@ static void policy_changed(struct turn *t, struct engine_unit *u)
     recycle_allow(u);
     u->cannot = (struct unit_cannot){0};
     u->told = 0;
-    u->throttle.rearm_used = 0;
+    throttle_policy(t, u);
+    hold_policy(t, u);
+    reclaim_policy(t, u);
     if (u->due[TIMER_READY] != USEC_INFINITY)
         u->due[TIMER_READY] = engine_later(u->state_since_us, p->ready_timeout_us);
     if (!p->enabled) {
@@ -331,7 +333,8 @@ static void (*const timer_rows[TIMER_COUNT])(struct turn *, struct engine_unit *
     [TIMER_READY] = unit_ready_timeout, [TIMER_STOP] = unit_stop_timer,
     [TIMER_BACKOFF] = backoff_timer,    [TIMER_RESPAWN] = respawn_timer,
     [TIMER_OOM_NOTE] = ladder_oom_note, [TIMER_THROTTLE] = throttle_time_bound,
-    [TIMER_PULSE] = throttle_pulse,
+    [TIMER_PULSE] = throttle_pulse,     [TIMER_HOLD] = hold_time_bound,
+    [TIMER_RECLAIM] = reclaim_overdue,
 };
 
 static void run_timers(struct turn *t)
@@ -481,7 +484,7 @@ uint64_t engine_sample_interval(const struct engine *e, const struct policy *pol
     if (!u || !(unit_is_running(u) || u->state == UNIT_STATE_STOPPING) || u->stop.phase == STOP_PHASE_CLEAN)
         return 0;
     bool fast = u->state == UNIT_STATE_STARTING || u->state == UNIT_STATE_STOPPING || u->throttle.on ||
-                e->now_us < u->fast_until_us;
+                u->hold.on || u->reclaim.on || e->now_us < u->fast_until_us;
     return fast && policy->fast_interval_us < policy->interval_us ? policy->fast_interval_us
                                                                   : policy->interval_us;
 }
@@ -494,6 +497,10 @@ static enum ladder_step ladder_step_of(const struct engine_unit *u)
         return LADDER_IDLE;
     if (u->throttle.on)
         return LADDER_THROTTLE;
+    if (u->hold.on)
+        return u->hold.kind == DECISION_HOLD ? LADDER_HOLD : LADDER_PACE;
+    if (u->reclaim.on)
+        return LADDER_RECLAIM;
     return u->notifying ? LADDER_NOTIFY : LADDER_IDLE;
 }
 
@@ -524,12 +531,8 @@ void engine_unit_view(const struct engine *e, uint16_t unit, struct unit_view *r
 const char *ladder_step_name(enum ladder_step step)
 {
     static const char *const names[] = {
-        [LADDER_IDLE] = "idle",
-        [LADDER_NOTIFY] = "notify",
-        [LADDER_RECLAIM] = "reclaim",
-        [LADDER_PACE] = "pace",
-        [LADDER_HOLD] = "hold",
-        [LADDER_THROTTLE] = "throttle",
+        [LADDER_IDLE] = "idle",       [LADDER_NOTIFY] = "notify", [LADDER_RECLAIM] = "reclaim",
+        [LADDER_PACE] = "pace",       [LADDER_HOLD] = "hold",     [LADDER_THROTTLE] = "throttle",
         [LADDER_RESTART] = "restart",
     };
     return (unsigned)step < sizeof(names) / sizeof(names[0]) ? names[step] : "unknown";

@@ -11,6 +11,9 @@
  *   step      condition                                              confirmed              bounded by
  *   --------  -----------------------------------------------------  ---------------------  ------------------
  *   NOTIFY    used >= notify                                         one sample             notify_cooldown
+ *   PACE      used >= pace (a gate)                                  one sample             hold_max (hold.c)
+ *   HOLD      used >= hold (a gate)                                  one sample             hold_max (hold.c)
+ *   RECLAIM   memory.current >= reclaim and used >= notify           one sample             a budget (reclaim.c)
  *   THROTTLE  used >= throttle                                       one sample             throttle_max, then a
  *             eta < throttle_eta and used > notify                   CONFIRM                cool-down as long and
  *             full pressure >= bound and memory.current > notify     the pressure window    2 % of the limit more
@@ -27,10 +30,16 @@
  * reading neither confirms nor denies. No single sample restarts anybody: the critical level takes a second one, which
  * comes within a fast interval, and the eta's growth has its own (window.c).
  *
+ * A level of 0 is never reached: the step is off. With notify off, what asks for it asks for release; restart off
+ * leaves the critical one.
+ *
  * While starting, only critical restarts (as a failure): memory is still on its way to the baseline.
  * While frozen by an operator, nothing is judged.
  */
 #include "state.h"
+
+#include <stdio.h>
+#include <string.h>
 
 #define CONFIRM_US       (300 * USEC_PER_MSEC) /* window.c: its short slope, its spacing, and 20 ms */
 #define CONFIRM_SAMPLES  2                     /* chosen: one reading alone proves nothing */
@@ -49,6 +58,38 @@ uint64_t ladder_level(uint64_t limit, uint32_t permyriad)
     return mul_div_u64(limit, permyriad, PERMYRIAD_ONE);
 }
 
+bool ladder_reached(const struct memory_view *m, uint32_t permyriad)
+{
+    return permyriad != 0 && m->used >= ladder_level(m->limit, permyriad);
+}
+
+/* The share from which a unit is near enough to its limit for growth, pressure and cache to count: notify or, where
+ * that is switched off, release. */
+uint32_t ladder_floor(const struct ladder_policy *l)
+{
+    return l->notify_permyriad ? l->notify_permyriad : l->release_permyriad;
+}
+
+struct owner owner_of(const struct why *why)
+{
+    struct owner owner = {.is_rule = strncmp(why->rule, "rule.", 5) == 0};
+    snprintf(owner.name, sizeof(owner.name), "%s", why->rule);
+    return owner;
+}
+
+bool owner_is(const struct owner *owner, const char *rule)
+{
+    return strcmp(owner->name, rule) == 0;
+}
+
+/* Undoes whatever is being done about the unit's memory, whoever began it. */
+void ladder_let_go(struct turn *t, struct engine_unit *u, const struct why *why)
+{
+    throttle_end(t, u, why);
+    hold_end(t, u, why);
+    reclaim_end(u);
+}
+
 void ladder_reset(struct engine_unit *u)
 {
     u->memory = (struct memory_view){.eta_us = USEC_INFINITY, .eta_alone_us = USEC_INFINITY};
@@ -58,6 +99,8 @@ void ladder_reset(struct engine_unit *u)
     u->notify_id = u->freeze_id = 0;
     u->rejected = u->owed = 0;
     u->throttle = (struct unit_throttle){0};
+    u->hold = (struct unit_hold){0};
+    u->reclaim = (struct unit_reclaim){0};
     u->counters_sum = 0;
     u->oom_kills = u->pids_max = UINT64_MAX;
     u->oom_new = u->oom_noted = u->pids_new = 0;
@@ -234,8 +277,7 @@ static bool look(struct turn *t, struct engine_unit *u)
 static void hold_critical(struct turn *t, struct engine_unit *u)
 {
     uint32_t critical = unit_policy(t, u)->ladder.critical_permyriad;
-    ladder_hold(&u->critical_hold, critical > 0 && u->memory.used >= ladder_level(u->memory.limit, critical),
-                t->event->t_us);
+    ladder_hold(&u->critical_hold, ladder_reached(&u->memory, critical), t->event->t_us);
 }
 
 static bool is_critical(const struct turn *t, const struct engine_unit *u)
@@ -246,8 +288,10 @@ static bool is_critical(const struct turn *t, const struct engine_unit *u)
 static void keep_fast(struct turn *t, struct engine_unit *u, bool changed)
 {
     const struct memory_view *m = &u->memory;
-    u->notifying = m->valid && m->used >= ladder_level(m->limit, unit_policy(t, u)->ladder.notify_permyriad);
-    if (u->notifying || u->critical_hold.count || m->eta_alone_us < FAST_ETA_US ||
+    const struct ladder_policy *l = &unit_policy(t, u)->ladder;
+    u->notifying = m->valid && ladder_reached(m, l->notify_permyriad);
+    bool near = m->valid && ladder_reached(m, ladder_floor(l));
+    if (near || u->critical_hold.count || m->eta_alone_us < FAST_ETA_US ||
         (changed && t->event->sample.cause == SAMPLE_CAUSE_KERNEL))
         u->fast_until_us = engine_later(t->event->t_us, FAST_QUIET_US);
 }
@@ -262,7 +306,7 @@ void ladder_restart(struct turn *t, struct engine_unit *u, const struct why *why
         struct decision *d = ladder_emit(t, u, DECISION_RESTART, why);
         d->amount[0] = planned;
         d->amount[1] = held_back;
-        throttle_end(t, u, why);
+        ladder_let_go(t, u, why);
         u->recycle.would_have = true;
         return;
     }
@@ -288,8 +332,9 @@ static bool restart_is_due(struct turn *t, struct engine_unit *u, struct why *wh
     uint64_t now = t->event->t_us;
     uint64_t critical = ladder_level(m->limit, l->critical_permyriad);
     uint64_t restart = ladder_level(m->limit, l->restart_permyriad);
-    bool near = m->eta_us < l->restart_eta_us && m->used >= ladder_level(m->limit, l->throttle_permyriad);
-    uint64_t level_held = ladder_hold(&u->level_hold, m->used >= restart, now);
+    uint32_t high = l->throttle_permyriad ? l->throttle_permyriad : l->release_permyriad;
+    bool near = m->eta_us < l->restart_eta_us && m->used >= ladder_level(m->limit, high);
+    uint64_t level_held = ladder_hold(&u->level_hold, ladder_reached(m, l->restart_permyriad), now);
     uint64_t eta_held;
     bool eta_due = ladder_hold_confirmed(&u->restart_eta_hold, near, now, &eta_held);
 
@@ -299,7 +344,7 @@ static bool restart_is_due(struct turn *t, struct engine_unit *u, struct why *wh
         why->held_us = now - u->critical_hold.since_us;
         return true;
     }
-    if (u->state == UNIT_STATE_STARTING)
+    if (u->state == UNIT_STATE_STARTING || l->restart_permyriad == 0)
         return false;
     if (level_held != NOT_HELD && level_held >= l->restart_hold_us) {
         why->reason = REASON_MEMORY_LEVEL;
@@ -336,7 +381,7 @@ static void judge_notify(struct turn *t, struct engine_unit *u)
     const struct unit_policy *p = unit_policy(t, u);
     uint64_t now = t->event->t_us;
     uint64_t threshold = ladder_level(u->memory.limit, p->ladder.notify_permyriad);
-    if (p->ladder.notify_permyriad == 0 || u->memory.used < threshold)
+    if (!ladder_reached(&u->memory, p->ladder.notify_permyriad))
         return;
     if (!(p->abilities & ABILITY_NOTIFY)) {
         if (!(u->told & (1U << DECISION_NOTIFY)))
@@ -381,5 +426,9 @@ void ladder_sample(struct turn *t, struct engine_unit *u)
     if (judge_restart(t, u) || u->recycle.would_have)
         return; /* mode observe: what comes after a restart that was not done tells nothing */
     judge_notify(t, u);
+    if (u->state != UNIT_STATE_STARTING) {
+        reclaim_judge(t, u);
+        hold_judge(t, u);
+    }
     throttle_judge(t, u);
 }

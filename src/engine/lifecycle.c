@@ -49,23 +49,24 @@ struct state_row {
     uint32_t flags;
 };
 
-#define S(state) (1U << UNIT_STATE_##state)
-#define T(timer) (1U << TIMER_##timer)
+#define S(state)  (1U << UNIT_STATE_##state)
+#define T(timer)  (1U << TIMER_##timer)
+#define HELD_BACK (T(THROTTLE) | T(PULSE) | T(HOLD) | T(RECLAIM))
 
 static const struct state_row state_rows[UNIT_STATE_COUNT] = {
     [UNIT_STATE_STOPPED] = {S(STARTING) | S(ADOPTED), T(RESPAWN), STATE_DOWN},
     [UNIT_STATE_STARTING] = {S(READY) | S(STOPPING), T(READY) | T(THROTTLE) | T(OOM_NOTE), STATE_RUNNING},
-    [UNIT_STATE_READY] = {S(DRAINING) | S(STOPPING), T(THROTTLE) | T(PULSE) | T(OOM_NOTE), STATE_RUNNING},
-    [UNIT_STATE_DRAINING] = {S(READY) | S(STOPPING), T(THROTTLE) | T(PULSE) | T(OOM_NOTE), STATE_RUNNING},
+    [UNIT_STATE_READY] = {S(DRAINING) | S(STOPPING), HELD_BACK | T(OOM_NOTE), STATE_RUNNING},
+    [UNIT_STATE_DRAINING] = {S(READY) | S(STOPPING), HELD_BACK | T(OOM_NOTE), STATE_RUNNING},
     [UNIT_STATE_STOPPING] = {S(STOPPED) | S(STARTING) | S(BACKOFF) | S(FAILED), T(STOP), 0},
     [UNIT_STATE_BACKOFF] = {S(STARTING) | S(STOPPED) | S(FAILED), T(BACKOFF) | T(RESPAWN), 0},
     [UNIT_STATE_FAILED] = {S(STARTING) | S(STOPPED), 0, STATE_DOWN},
-    [UNIT_STATE_ADOPTED] = {S(READY) | S(STOPPING), T(READY) | T(THROTTLE) | T(PULSE) | T(OOM_NOTE),
-                            STATE_RUNNING},
+    [UNIT_STATE_ADOPTED] = {S(READY) | S(STOPPING), T(READY) | HELD_BACK | T(OOM_NOTE), STATE_RUNNING},
 };
 
 #undef S
 #undef T
+#undef HELD_BACK
 
 bool lifecycle_may_move(enum unit_state from, enum unit_state to)
 {
@@ -89,7 +90,7 @@ static void check(const struct engine_unit *u)
     for (int i = 0; i < TIMER_COUNT; i++)
         assert(u->due[i] == USEC_INFINITY || ((state_rows[u->state].timers >> i) & 1U));
     assert((u->state == UNIT_STATE_STOPPING) == (u->stop.phase != STOP_PHASE_NONE));
-    assert(unit_is_running(u) || (!u->throttle.on && !u->frozen));
+    assert(unit_is_running(u) || (!u->throttle.on && !u->hold.on && !u->reclaim.on && !u->frozen));
     assert(u->pending_count == 0 || u->state == UNIT_STATE_BACKOFF || u->state == UNIT_STATE_STOPPING);
 }
 

@@ -140,7 +140,7 @@ static void verb_freeze(struct turn *t, struct engine_unit *u)
         nothing_to_do(t, u, t->e->ending);
         return;
     }
-    throttle_end(t, u, &why_operator);
+    ladder_let_go(t, u, &why_operator);
     u->frozen = true;
     u->freeze_id = engine_emit(t, u, DECISION_FREEZE, &why_operator)->id;
 }

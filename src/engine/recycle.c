@@ -6,8 +6,8 @@
  *   cost      time from RESTART to READY again, as a share of the last recycle_window_us (or of the time since
  *             the first start, at least COST_WINDOW_MIN_US). More than recycle_cost and at least
  *             COST_RECYCLES_MIN: told once and given up, until the share is below half of it.
- *   baseline  the first sample within BASELINE_WAIT_US of readiness is at the restart level already: a restart
- *             cannot help. Told once per life and given up, until memory falls below release.
+ *   baseline  the first sample within BASELINE_WAIT_US of readiness is at the restart level already (the critical
+ *             one where restart is switched off): a restart cannot help. Told once per life and given up, until memory falls below release.
  *
  * An operator's start or restart and a new policy allow it again. While given up, throttling goes on and the
  * kernel's limit stands.
@@ -100,8 +100,9 @@ static void judge_baseline(struct turn *t, struct engine_unit *u)
     if (u->recycle.baseline_seen || u->ready_us == USEC_INFINITY || now < u->ready_us)
         return;
     u->recycle.baseline_seen = true;
-    uint64_t threshold = ladder_level(u->memory.limit, l->restart_permyriad);
-    if (now - u->ready_us > BASELINE_WAIT_US || u->memory.used < threshold)
+    uint32_t share = l->restart_permyriad ? l->restart_permyriad : l->critical_permyriad;
+    uint64_t threshold = ladder_level(u->memory.limit, share);
+    if (now - u->ready_us > BASELINE_WAIT_US || !ladder_reached(&u->memory, share))
         return;
     u->recycle.off_baseline = true;
     struct why why = why_of(recycle_rule, REASON_BASELINE);

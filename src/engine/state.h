@@ -9,6 +9,8 @@
  *   operator.c   what people ask
  *   ladder.c     samples: levels, growth, time to the limit, restart for memory
  *   throttle.c   holding back and letting go: throttle, freeze pulses
+ *   reclaim.c    taking memory back, chunk after chunk
+ *   hold.c       fewer requests, or none for now (gate)
  *   recycle.c    what restarting for memory costs, and when to give it up
  *   window.c     the last seconds' readings
  *
@@ -27,9 +29,9 @@
 #define FAILURES_MAX 32 /* chosen: a larger failure_budget counts as this one */
 #define RECYCLES_MAX 64 /* 10 min (recycle_window) over 10 s (recycle_min_life), rounded up */
 
-/* Per unit at most: a conclusion with FAIL, four REFUSE, STATE; or RESTART, UNTHROTTLE, STATE, TERM after
+/* Per unit at most: a conclusion with FAIL, four REFUSE, STATE; or RESTART, UNTHROTTLE, RELEASE, STATE, TERM after
  * timers. */
-#define DECISIONS_PER_UNIT 12
+#define DECISIONS_PER_UNIT 16
 #define DECISIONS_EXTRA    8 /* the supervisor's own, and the event's unit a second time */
 
 #define KILL_RETRY_US  (500 * USEC_PER_MSEC) /* measured: 512 MB are gone 45 ms after SIGKILL */
@@ -45,6 +47,8 @@ enum unit_timer {
     TIMER_OOM_NOTE, /* the main process outlived a kernel OOM kill */
     TIMER_THROTTLE, /* the throttle's time bound */
     TIMER_PULSE,    /* freeze or thaw */
+    TIMER_HOLD,     /* a pace's or hold's time bound */
+    TIMER_RECLAIM,  /* no outcome of a chunk */
     TIMER_COUNT,
 };
 
@@ -107,8 +111,15 @@ struct memory_view {
     uint64_t cache, cache_us; /* page cache that the kernel can drop, when it was read */
 };
 
+/* Who began what lasts: only they may end it before its time. */
+struct owner {
+    bool is_rule; /* not the ladder */
+    char name[DECISION_RULE_MAX];
+};
+
 struct unit_throttle {
     bool on;
+    struct owner owner;
     bool observe;                /* only as if */
     bool frozen;                 /* by a pulse */
     uint64_t id;                 /* the THROTTLE decision */
@@ -122,12 +133,41 @@ struct unit_throttle {
     uint64_t high;     /* the memory.high it set; 0 = none */
     struct hold still; /* not growing, of its own accord */
     uint64_t cooldown_until_us, level_cooldown_until_us;
+    uint64_t ended_us;
     uint64_t rearm_used; /* released on a plateau: not again below this; 0 = none */
+};
+
+/* What is done at the gate. */
+struct unit_hold {
+    bool on;
+    bool observe;
+    enum decision_kind kind; /* DECISION_PACE or DECISION_HOLD */
+    struct owner owner;
+    uint64_t id;     /* that decision */
+    uint64_t end_id; /* the last RELEASE */
+    uint64_t since_us, bound_us;
+    uint64_t cooldown_until_us;
+};
+
+/* Taking memory back: a series of chunks. */
+struct unit_reclaim {
+    bool on;
+    bool observe;
+    bool told; /* that it yields too little; again after it was of use, or memory fell below release */
+    struct owner owner;
+    uint64_t id; /* the chunk that is under way; 0 = none */
+    uint64_t asked_bytes;
+    uint64_t left_bytes; /* of a rule's series, without the chunk under way */
+    uint64_t chunks;
+    uint64_t first_id;
+    uint64_t pause_until_us;
+    uint64_t budget_bytes,
+        budget_until_us; /* what the ladder may still ask for, until it is filled up again */
 };
 
 /* What the host said it cannot do; USEC_INFINITY = until the policy changes. */
 struct unit_cannot {
-    uint64_t throttle_until_us, pulse_until_us, notify_until_us;
+    uint64_t throttle_until_us, pulse_until_us, notify_until_us, hold_until_us, reclaim_until_us;
 };
 
 struct recycle_span {
@@ -188,6 +228,8 @@ struct engine_unit {
     uint32_t owed;     /* to be told with the next ladder decision, once */
     uint32_t told;     /* owed before; 1 << DECISION_NOTIFY, 1 << DECISION_THROTTLE */
     struct unit_throttle throttle;
+    struct unit_hold hold;
+    struct unit_reclaim reclaim;
     struct unit_cannot cannot;
     struct unit_recycle recycle;
 
@@ -280,6 +322,13 @@ void ladder_reset(struct engine_unit *u);
 void ladder_sample(struct turn *t, struct engine_unit *u);
 void ladder_oom_note(struct turn *t, struct engine_unit *u);
 uint64_t ladder_level(uint64_t limit, uint32_t permyriad);
+bool ladder_reached(const struct memory_view *m, uint32_t permyriad); /* 0 = never */
+uint32_t ladder_floor(const struct ladder_policy *l);
+void ladder_let_go(struct turn *t, struct engine_unit *u, const struct why *why);
+void ladder_note_errno(struct turn *t, struct engine_unit *u, const char *rule);
+uint64_t ladder_cannot_until(const struct turn *t); /* after an OUTCOME that failed */
+struct owner owner_of(const struct why *why);
+bool owner_is(const struct owner *owner, const char *rule);
 uint64_t ladder_hold(struct hold *h, bool condition, uint64_t now_us);
 bool ladder_hold_lasts(const struct hold *h, uint64_t now_us, uint64_t least_us);
 bool ladder_hold_confirmed(struct hold *h, bool condition, uint64_t now_us, uint64_t *ret_held_us);
@@ -292,7 +341,43 @@ void throttle_judge(struct turn *t, struct engine_unit *u);
 void throttle_time_bound(struct turn *t, struct engine_unit *u);
 void throttle_pulse(struct turn *t, struct engine_unit *u);
 void throttle_end(struct turn *t, struct engine_unit *u, const struct why *why);
+void throttle_policy(struct turn *t, struct engine_unit *u);
+bool throttle_may_restart(const struct turn *t, const struct engine_unit *u);
+void throttle_end_in_vain(struct turn *t, struct engine_unit *u, const struct why *why); /* it did not help */
 void ladder_outcome(struct turn *t, struct engine_unit *u);
+
+/*
+ * For rules, whose name is why->rule. What cannot begin now returns why as a mask of 1 << enum decision_rejection and
+ * decides nothing; 0 = begun. `observe`: only as if. _end_of ends what this rule began, if it still lasts.
+ */
+uint32_t throttle_begin_rule(struct turn *t, struct engine_unit *u, const struct why *why, bool observe);
+void throttle_end_of(struct turn *t, struct engine_unit *u, const struct why *why);
+
+/* hold.c */
+struct hold_order {
+    enum decision_kind kind; /* DECISION_PACE or DECISION_HOLD */
+    uint64_t inflight;       /* PACE */
+    bool observe;
+};
+void hold_judge(struct turn *t, struct engine_unit *u);
+void hold_time_bound(struct turn *t, struct engine_unit *u);
+void hold_end(struct turn *t, struct engine_unit *u, const struct why *why);
+void hold_policy(struct turn *t, struct engine_unit *u);
+bool hold_outcome(struct turn *t, struct engine_unit *u); /* whether it was about a hold */
+uint32_t hold_begin_rule(struct turn *t, struct engine_unit *u, const struct why *why,
+                         const struct hold_order *order);
+void hold_end_of(struct turn *t, struct engine_unit *u, const struct why *why);
+
+/* reclaim.c; bytes 0 = one chunk of the ladder's */
+void reclaim_judge(struct turn *t, struct engine_unit *u);
+void reclaim_overdue(struct turn *t, struct engine_unit *u);
+void reclaim_end(struct engine_unit *u); /* no further chunk; one that is under way is let finish */
+void reclaim_forget(struct engine_unit *u);
+void reclaim_policy(struct turn *t, struct engine_unit *u);
+bool reclaim_outcome(struct turn *t, struct engine_unit *u); /* whether it was about a chunk */
+uint32_t reclaim_begin_rule(struct turn *t, struct engine_unit *u, const struct why *why, bool observe,
+                            uint64_t bytes);
+void reclaim_end_of(struct engine_unit *u, const char *rule);
 
 /* recycle.c */
 bool recycle_is_off(const struct engine_unit *u);

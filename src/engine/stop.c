@@ -65,7 +65,8 @@ void unit_signal_again(struct turn *t, struct engine_unit *u)
 /* Leaves the running states: nothing that weir did to the unit outlives this. */
 static void leave(struct turn *t, struct engine_unit *u, const struct unit_stop *stop)
 {
-    throttle_end(t, u, &stop->why);
+    ladder_let_go(t, u, &stop->why);
+    reclaim_forget(u);
     u->frozen = false;
     u->stop = *stop;
     unit_move(t, u, UNIT_STATE_STOPPING, &stop->why);
@@ -154,7 +155,7 @@ static void clean(struct turn *t, struct engine_unit *u)
 static bool is_for_memory(enum decision_reason reason)
 {
     return reason == REASON_MEMORY_LEVEL || reason == REASON_MEMORY_ETA || reason == REASON_MEMORY_CRITICAL ||
-           reason == REASON_NO_HELP;
+           reason == REASON_NO_HELP || reason == REASON_STALLED;
 }
 
 static void exited_while_stopping(struct turn *t, struct engine_unit *u)

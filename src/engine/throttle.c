@@ -83,24 +83,32 @@ static void pulse(struct turn *t, struct engine_unit *u, const struct why *why)
 
 void throttle_pulse(struct turn *t, struct engine_unit *u)
 {
-    struct why why = why_of(throttle_rule, REASON_NONE); /* the throttle that it is part of says why */
+    struct why why = why_of(u->throttle.owner.name, REASON_NONE); /* the throttle it is part of says why */
     pulse(t, u, &why);
+}
+
+/* A unit without a limit has no level that memory.high could keep it from. */
+static bool high_helps(const struct turn *t, const struct engine_unit *u)
+{
+    return (unit_policy(t, u)->abilities & ABILITY_MEMORY_HIGH) && u->memory.valid;
 }
 
 static bool has_means(const struct turn *t, const struct engine_unit *u)
 {
-    return (unit_policy(t, u)->abilities & (ABILITY_CPU_MAX | ABILITY_MEMORY_HIGH)) || pulses_help(t, u);
+    return (unit_policy(t, u)->abilities & ABILITY_CPU_MAX) || high_helps(t, u) || pulses_help(t, u);
 }
 
-static void throttle_begin(struct turn *t, struct engine_unit *u, const struct why *why)
+static void throttle_begin(struct turn *t, struct engine_unit *u, const struct why *why, bool observe)
 {
     const struct unit_policy *p = unit_policy(t, u);
     struct decision *d = ladder_emit(t, u, DECISION_THROTTLE, why);
+    d->observe = observe;
     d->amount[0] = p->abilities & ABILITY_CPU_MAX ? p->ladder.throttle_cpu_permyriad : 0;
-    d->amount[1] = p->abilities & ABILITY_MEMORY_HIGH ? throttle_high(t, u) : 0;
+    d->amount[1] = high_helps(t, u) ? throttle_high(t, u) : 0;
 
     u->throttle = (struct unit_throttle){
         .on = true,
+        .owner = owner_of(why),
         .observe = d->observe,
         .id = d->id,
         .reason = why->reason,
@@ -117,7 +125,8 @@ static void throttle_begin(struct turn *t, struct engine_unit *u, const struct w
 
 static bool is_release(enum decision_reason reason)
 {
-    return reason == REASON_RELEASED || reason == REASON_FELL_BACK || reason == REASON_STOPPED_GROWING;
+    return reason == REASON_RELEASED || reason == REASON_FELL_BACK || reason == REASON_STOPPED_GROWING ||
+           reason == REASON_RULE_OVER;
 }
 
 void throttle_end(struct turn *t, struct engine_unit *u, const struct why *why)
@@ -135,6 +144,7 @@ void throttle_end(struct turn *t, struct engine_unit *u, const struct why *why)
     throttle->cooldown_until_us = engine_later(now, unit_policy(t, u)->ladder.throttle_max_us);
     bool too_early = is_release(why->reason) && !throttle->reached_level;
     throttle->level_cooldown_until_us = too_early ? now : throttle->cooldown_until_us;
+    throttle->ended_us = now;
     u->due[TIMER_THROTTLE] = u->due[TIMER_PULSE] = USEC_INFINITY;
 }
 
@@ -143,15 +153,17 @@ static bool throttle_is_due(struct turn *t, struct engine_unit *u, struct why *w
 {
     const struct ladder_policy *l = &unit_policy(t, u)->ladder;
     const struct memory_view *m = &u->memory;
-    uint64_t notify = ladder_level(m->limit, l->notify_permyriad);
+    uint64_t floor = ladder_level(m->limit, ladder_floor(l));
     uint64_t threshold = ladder_level(m->limit, l->throttle_permyriad);
     uint64_t held, pressure;
     bool near = ladder_hold_confirmed(
-        &u->throttle_eta_hold, m->eta_us < l->throttle_eta_us && m->used > notify, t->event->t_us, &held);
+        &u->throttle_eta_hold, m->eta_us < l->throttle_eta_us && m->used > floor, t->event->t_us, &held);
     ladder_hold(&u->throttle_level_hold, m->used >= threshold, t->event->t_us);
 
     *why = why_of(throttle_rule, REASON_MEMORY_LEVEL);
     why_measure(why, m->metric, m->used, threshold);
+    if (l->throttle_permyriad == 0)
+        return false;
     if (m->used >= threshold)
         return true;
     if (near) {
@@ -160,8 +172,11 @@ static bool throttle_is_due(struct turn *t, struct engine_unit *u, struct why *w
         why->held_us = held;
         return true;
     }
-    if (m->current > notify && window_pressure(&u->window, l->pressure_window_us, &pressure) &&
-        pressure >= l->pressure_permyriad) {
+    /* what a throttle stalls its unit for is no reason for the next one */
+    bool own =
+        t->event->t_us < engine_later(u->throttle.ended_us, l->pressure_window_us) && u->throttle.end_id;
+    if (m->current > floor && l->pressure_permyriad && !own &&
+        window_pressure(&u->window, l->pressure_window_us, &pressure) && pressure >= l->pressure_permyriad) {
         why->reason = REASON_PRESSURE;
         why_measure(why, METRIC_MEMORY_PRESSURE_FULL, pressure, l->pressure_permyriad);
         why->held_us = l->pressure_window_us;
@@ -182,6 +197,38 @@ static bool throttle_may(struct turn *t, struct engine_unit *u, enum decision_re
         return false;
     }
     return now >= u->cannot.throttle_until_us && now >= cooldown && u->memory.used >= u->throttle.rearm_used;
+}
+
+/* What cannot begin now, as a mask. */
+uint32_t throttle_begin_rule(struct turn *t, struct engine_unit *u, const struct why *why, bool observe)
+{
+    if (!has_means(t, u) || t->event->t_us < u->cannot.throttle_until_us)
+        return 1U << REJECTED_UNSUPPORTED;
+    if (u->throttle.on)
+        return 1U << REJECTED_BUSY;
+    if (t->event->t_us < u->throttle.cooldown_until_us)
+        return 1U << REJECTED_COOLDOWN;
+    throttle_begin(t, u, why, observe);
+    return 0;
+}
+
+void throttle_end_of(struct turn *t, struct engine_unit *u, const struct why *why)
+{
+    if (u->throttle.on && owner_is(&u->throttle.owner, why->rule))
+        throttle_end(t, u, why);
+}
+
+void throttle_policy(struct turn *t, struct engine_unit *u)
+{
+    const struct unit_policy *p = unit_policy(t, u);
+    const struct unit_throttle *throttle = &u->throttle;
+    bool off = !throttle->owner.is_rule && p->ladder.throttle_permyriad == 0;
+    bool other_mode = throttle->observe != (p->mode == UNIT_MODE_OBSERVE) &&
+                      !(throttle->owner.is_rule && throttle->observe);
+    struct why why = why_of(throttle->owner.name, REASON_CONFIGURED);
+    u->throttle.rearm_used = 0;
+    if (throttle->on && (off || other_mode || !has_means(t, u)))
+        throttle_end(t, u, &why);
 }
 
 static uint64_t margin_of(const struct engine_unit *u)
@@ -263,41 +310,57 @@ void throttle_judge(struct turn *t, struct engine_unit *u)
         u->throttle.rearm_used = 0;
     if (!u->throttle.on) {
         if (due && throttle_may(t, u, why.reason))
-            throttle_begin(t, u, &why);
-    } else {
+            throttle_begin(t, u, &why, unit_policy(t, u)->mode == UNIT_MODE_OBSERVE);
+    } else if (!u->throttle.owner.is_rule) {
         judge_release(t, u);
     }
+}
+
+bool throttle_may_restart(const struct turn *t, const struct engine_unit *u)
+{
+    return !u->throttle.owner.is_rule && unit_policy(t, u)->ladder.restart_permyriad != 0 &&
+           u->state != UNIT_STATE_STARTING && !recycle_is_off(u) && !u->recycle.would_have;
+}
+
+void throttle_end_in_vain(struct turn *t, struct engine_unit *u, const struct why *why)
+{
+    bool above = ladder_reached(&u->memory, unit_policy(t, u)->ladder.throttle_permyriad);
+    throttle_end(t, u, why);
+    u->throttle.rearm_used = above ? u->memory.used + margin_of(u) + 1 : 0;
 }
 
 void throttle_time_bound(struct turn *t, struct engine_unit *u)
 {
     const struct ladder_policy *l = &unit_policy(t, u)->ladder;
     const struct memory_view *m = &u->memory;
-    uint64_t threshold = ladder_level(m->limit, l->throttle_permyriad);
-    uint64_t margin = margin_of(u), now = t->event->t_us;
-    bool above = m->used >= threshold;
-    bool grows = m->used > u->throttle.start_used + margin && !is_still(t, u);
-    bool grown = m->used >= ladder_level(m->limit, l->restart_permyriad) || grows;
-    bool allowed = u->state != UNIT_STATE_STARTING && !recycle_is_off(u) && !u->recycle.would_have;
-    struct why why = why_of(throttle_rule, REASON_TIME_BOUND);
+    uint64_t now = t->event->t_us;
+    bool grows = m->used > u->throttle.start_used + margin_of(u) && !is_still(t, u);
+    bool grown = ladder_reached(m, l->restart_permyriad) || grows;
+    struct why why = why_of(throttle_rule, REASON_NO_HELP);
 
-    if (above && grown && allowed) {
-        why.reason = REASON_NO_HELP;
-        why_measure(&why, m->metric, m->used, threshold);
+    if (ladder_reached(m, l->throttle_permyriad) && grown && throttle_may_restart(t, u)) {
+        why_measure(&why, m->metric, m->used, ladder_level(m->limit, l->throttle_permyriad));
         why.held_us = u->throttle_level_hold.count ? now - u->throttle_level_hold.since_us : 0;
         ladder_restart(t, u, &why, false);
         return;
     }
+    why = why_of(u->throttle.owner.name, REASON_TIME_BOUND);
     why_measure(&why, METRIC_ELAPSED, now - u->throttle.since_us, u->throttle.bound_us);
-    throttle_end(t, u, &why);
-    u->throttle.rearm_used = above ? m->used + margin + 1 : 0;
+    throttle_end_in_vain(t, u, &why);
 }
 
-static void note_errno(struct turn *t, struct engine_unit *u)
+void ladder_note_errno(struct turn *t, struct engine_unit *u, const char *rule)
 {
-    struct why why = why_of(throttle_rule, REASON_NONE);
+    struct why why = why_of(rule, REASON_NONE);
     why_measure(&why, METRIC_ERRNO, (uint64_t)t->event->outcome.error, 0);
     engine_emit(t, u, DECISION_NOTE, &why)->amount[0] = t->event->outcome.decision_id;
+}
+
+uint64_t ladder_cannot_until(const struct turn *t)
+{
+    return t->event->outcome.result == EVENT_RESULT_UNSUPPORTED
+               ? USEC_INFINITY
+               : engine_later(t->event->t_us, OUTCOME_COOLDOWN_US);
 }
 
 /* What could not be done is not tried again on each sample; what could not be undone is told. */
@@ -305,11 +368,11 @@ void ladder_outcome(struct turn *t, struct engine_unit *u)
 {
     uint64_t id = t->event->outcome.decision_id;
     enum event_result result = t->event->outcome.result;
-    if (id == 0 || (result != EVENT_RESULT_FAILED && result != EVENT_RESULT_UNSUPPORTED))
+    if (id == 0 || reclaim_outcome(t, u) ||
+        (result != EVENT_RESULT_FAILED && result != EVENT_RESULT_UNSUPPORTED) || hold_outcome(t, u))
         return;
-    uint64_t until = result == EVENT_RESULT_UNSUPPORTED ? USEC_INFINITY
-                                                        : engine_later(t->event->t_us, OUTCOME_COOLDOWN_US);
-    struct why why = why_of(throttle_rule, REASON_NONE);
+    uint64_t until = ladder_cannot_until(t);
+    struct why why = why_of(u->throttle.on ? u->throttle.owner.name : throttle_rule, REASON_NONE);
     why_measure(&why, METRIC_ERRNO, (uint64_t)t->event->outcome.error, 0);
 
     if (id == u->notify_id) {
@@ -321,9 +384,9 @@ void ladder_outcome(struct turn *t, struct engine_unit *u)
         u->cannot.pulse_until_us = until;
         throttle_end(t, u, &why);
     } else if (id == u->throttle.end_id) {
-        note_errno(t, u);
+        ladder_note_errno(t, u, throttle_rule);
     } else if (id == u->freeze_id && unit_is_running(u)) {
         u->frozen = !u->frozen; /* as it was before */
-        note_errno(t, u);
+        ladder_note_errno(t, u, throttle_rule);
     }
 }

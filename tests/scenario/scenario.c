@@ -8,13 +8,17 @@
  *     unit NAME [key=value ...]          policy of a unit: the fields of struct unit_policy and ladder_policy
  *                                        without their unit suffix: memory_max=256M ready_timeout=2s
  *                                        notify=60% kind=wrapped mode=observe restart=always has_ready=yes
- *                                        after=a,b abilities=high,cpu,freeze,kill,notify,pressure,max or none
+ *                                        after=a,b abilities=high,cpu,freeze,kill,notify,pressure,max,gate,reclaim
+ *                                        or none
  *     policy NAME key=value ...          the same for a unit that exists; follow it with a policy event
  *     supervisor key=value ...           interval, fast_interval, seed
  *     manual                             the trace answers decisions itself
  *     host NAME key=value ...            manners: ready=, term=, kill=, exit_after= (times or "never"), code=,
  *                                        signal=, oom=, spawn_error=, outcome_error=, life=BASE+RATE,
- *                                        held=SHARE (of the growth that a throttle leaves), of=SERVER, respawns=yes
+ *                                        held=SHARE (of the growth that a throttle leaves), of=SERVER, respawns=yes,
+ *                                        yield=SHARE (of what a RECLAIM asks for), reclaim=TIME (until its outcome),
+ *                                        cpu=SHARE, held_cpu=SHARE, parked_cpu=SHARE (of a cpu: free, throttled, held
+ *                                        by memory.high), parks=yes (memory.high stops its growth)
  *     set NAME field=value ...           what the next samples say ("field=-": reading missing)
  *     ramp NAME field FROM..TO TIME [every STEP]
  *     hold NAME TIME [every STEP]        samples; without STEP as often as the engine asks
@@ -121,6 +125,8 @@ static const struct choice choices[] = {
     {"abilities", "kill", NULL, ABILITY_KILL},
     {"abilities", "pressure", NULL, ABILITY_PRESSURE},
     {"abilities", "notify", NULL, ABILITY_NOTIFY},
+    {"abilities", "gate", NULL, ABILITY_GATE},
+    {"abilities", "reclaim", NULL, ABILITY_RECLAIM},
 };
 
 /* -1: not a choice. */
@@ -262,15 +268,38 @@ static bool set_manner_time(struct story *s, struct sim_manner *m, const char *k
         m->kill_us = time_or_never(s, value);
     else if (strcmp(key, "exit_after") == 0)
         m->exit_us = time_or_never(s, value);
+    else if (strcmp(key, "reclaim") == 0)
+        m->reclaim_us = time_or_never(s, value);
     else
         return false;
     return true;
 }
 
+static bool set_manner_share(struct story *s, struct sim_manner *m, const char *key, const char *value)
+{
+    const struct {
+        const char *key;
+        uint32_t *share;
+    } shares[] = {
+        {"held", &m->held_permyriad},
+        {"yield", &m->yield_permyriad},
+        {"cpu", &m->cpu_permyriad},
+        {"held_cpu", &m->held_cpu_permyriad},
+        {"parked_cpu", &m->parked_cpu_permyriad},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(shares); i++)
+        if (strcmp(shares[i].key, key) == 0) {
+            *shares[i].share = share(s, value);
+            m->has_cpu = m->has_cpu || strstr(key, "cpu");
+            return true;
+        }
+    return false;
+}
+
 static void set_manner(struct story *s, struct sim_manner *m, const char *key, char *value)
 {
     m->exit.status_known = true;
-    if (set_manner_time(s, m, key, value))
+    if (set_manner_time(s, m, key, value) || set_manner_share(s, m, key, value))
         return;
     if (strcmp(key, "code") == 0)
         m->exit.code = atoi(value);
@@ -284,12 +313,12 @@ static void set_manner(struct story *s, struct sim_manner *m, const char *key, c
         m->outcome_error = atoi(value);
     else if (strcmp(key, "life") == 0)
         set_life(s, m, value);
-    else if (strcmp(key, "held") == 0)
-        m->held_permyriad = share(s, value);
     else if (strcmp(key, "of") == 0)
         m->child_of = unit_named(s, value);
     else if (strcmp(key, "respawns") == 0)
         m->respawns = strcmp(value, "yes") == 0;
+    else if (strcmp(key, "parks") == 0)
+        m->parks = strcmp(value, "yes") == 0;
     else
         broken(s, "no manner %s", key);
 }

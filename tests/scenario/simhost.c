@@ -5,6 +5,7 @@
  */
 #include "simhost.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ int sim_add_unit(struct sim *s, const char *name)
     p->abilities = ABILITY_MEMORY_MAX | ABILITY_MEMORY_HIGH | ABILITY_CPU_MAX | ABILITY_FREEZE |
                    ABILITY_KILL | ABILITY_PRESSURE | ABILITY_NOTIFY;
     s->names[i] = p->name;
+    s->hosts[i].high = UINT64_MAX;
     s->hosts[i].manner = (struct sim_manner){
         .ready_us = 500 * USEC_PER_MSEC,
         .term_us = 100 * USEC_PER_MSEC,
@@ -47,6 +49,8 @@ int sim_add_unit(struct sim *s, const char *name)
         .exit_us = SIM_NEVER,
         .child_of = UNIT_NONE,
         .held_permyriad = PERMYRIAD_ONE,
+        .yield_permyriad = PERMYRIAD_ONE,
+        .reclaim_us = 10 * USEC_PER_MSEC,
     };
     s->policy.unit_count++;
     return (int)i;
@@ -96,6 +100,8 @@ static void spawn(struct sim *s, const struct decision *d, enum event_how how)
     h->spawned_us = h->lived_at_us = s->now_us + STEP_US;
     h->lived_us = 0;
     h->throttled = h->pulsed = false;
+    h->high = UINT64_MAX;
+    h->taken_bytes = h->cpu_us = h->high_events = 0;
     if (s->units[d->unit].has_ready && m->ready_us != SIM_NEVER)
         put(s, STEP_US + m->ready_us, of_unit(s, d->unit, EVENT_READY));
     if (m->exit_us != SIM_NEVER) {
@@ -123,6 +129,7 @@ static void kill_all(struct sim *s, uint16_t unit)
     s->hosts[unit].populated = false;
 }
 
+/* Tells when it went wrong; what went well is told for RECLAIM only. */
 static void answer_outcome(struct sim *s, const struct decision *d)
 {
     int32_t error = s->hosts[d->unit].manner.outcome_error;
@@ -130,19 +137,64 @@ static void answer_outcome(struct sim *s, const struct decision *d)
         return;
     struct event outcome = of_unit(s, d->unit, EVENT_OUTCOME);
     outcome.outcome.decision_id = d->id;
-    outcome.outcome.result = EVENT_RESULT_FAILED;
+    outcome.outcome.result = error == EOPNOTSUPP ? EVENT_RESULT_UNSUPPORTED : EVENT_RESULT_FAILED;
     outcome.outcome.error = error;
     put(s, STEP_US, outcome);
 }
 
-/* Lets a unit live up to now, at the pace that it had since the last time. */
+static uint64_t memory_of(const struct sim_unit *h)
+{
+    const struct sim_manner *m = &h->manner;
+    uint64_t grown = m->base_bytes + mul_div_u64(m->rate_bytes, h->lived_us, USEC_PER_SEC);
+    return grown > h->taken_bytes ? grown - h->taken_bytes : 0;
+}
+
+/* Lets a unit live up to now, at the pace that it had since the last time. What memory.high stops moves nothing but
+ * its counter. */
 static void live(struct sim *s, struct sim_unit *h)
 {
-    uint32_t share = h->pulsed ? 0 : h->throttled ? h->manner.held_permyriad : PERMYRIAD_ONE;
+    const struct sim_manner *m = &h->manner;
     if (s->now_us <= h->lived_at_us)
         return;
-    h->lived_us += mul_div_u64(s->now_us - h->lived_at_us, share, PERMYRIAD_ONE);
+    uint64_t passed = s->now_us - h->lived_at_us;
+    bool parked = m->parks && memory_of(h) >= h->high;
+    uint32_t share = h->pulsed || parked ? 0 : h->throttled ? m->held_permyriad : PERMYRIAD_ONE;
+    uint32_t cpu = h->pulsed      ? 0
+                   : parked       ? m->parked_cpu_permyriad
+                   : h->throttled ? m->held_cpu_permyriad
+                                  : m->cpu_permyriad;
+    h->lived_us += mul_div_u64(passed, share, PERMYRIAD_ONE);
+    h->cpu_us += mul_div_u64(passed, cpu, PERMYRIAD_ONE);
+    h->high_events += parked;
     h->lived_at_us = s->now_us;
+}
+
+static void lower(struct sample *sample, enum sample_field field, uint64_t by)
+{
+    uint64_t before = sample->value[field];
+    if (sample_has(sample, field))
+        sample->value[field] = before > by ? before - by : 0;
+}
+
+static void take_back(struct sim *s, const struct decision *d)
+{
+    struct sim_unit *h = &s->hosts[d->unit];
+    uint64_t amount = mul_div_u64(d->amount[0], h->manner.yield_permyriad, PERMYRIAD_ONE);
+    if (h->manner.outcome_error) {
+        answer_outcome(s, d);
+        return;
+    }
+    struct event outcome = of_unit(s, d->unit, EVENT_OUTCOME);
+    outcome.outcome.decision_id = d->id;
+    outcome.outcome.result =
+        h->manner.yield_permyriad >= PERMYRIAD_ONE ? EVENT_RESULT_DONE : EVENT_RESULT_PARTIAL;
+    outcome.outcome.amount = amount;
+    put(s, h->manner.reclaim_us, outcome);
+    if (h->manner.reclaim_us == SIM_NEVER)
+        return;
+    h->taken_bytes += amount;
+    lower(&h->sample, SAMPLE_MEMORY_CURRENT, amount);
+    lower(&h->sample, SAMPLE_MEMORY_FILE, amount);
 }
 
 static void hold_back(struct sim *s, const struct decision *d)
@@ -151,8 +203,12 @@ static void hold_back(struct sim *s, const struct decision *d)
     live(s, h);
     if (d->kind == DECISION_THROTTLE || d->kind == DECISION_UNTHROTTLE)
         h->throttled = d->kind == DECISION_THROTTLE;
+    if (d->kind == DECISION_UNTHROTTLE)
+        h->high = UINT64_MAX;
+    else if ((d->kind == DECISION_THROTTLE || d->kind == DECISION_STEER) && d->amount[1])
+        h->high = d->amount[1];
     h->pulsed = d->kind == DECISION_PULSE_FREEZE;
-    if (d->kind == DECISION_THROTTLE || d->kind == DECISION_PULSE_FREEZE)
+    if (d->kind == DECISION_THROTTLE || d->kind == DECISION_PULSE_FREEZE || d->kind == DECISION_STEER)
         answer_outcome(s, d);
 }
 
@@ -183,18 +239,22 @@ static void obey(struct sim *s, const struct decision *d)
             put_arrival(s, d->unit, STEP_US);
         break;
     case DECISION_THROTTLE:
+    case DECISION_STEER:
     case DECISION_UNTHROTTLE:
     case DECISION_PULSE_FREEZE:
     case DECISION_PULSE_THAW:
         hold_back(s, d);
         break;
-    case DECISION_REFUSE:
-    case DECISION_NOTIFY:
+    case DECISION_RECLAIM:
+        take_back(s, d);
+        break;
     case DECISION_PACE:
     case DECISION_HOLD:
     case DECISION_RELEASE:
-    case DECISION_RECLAIM:
-    case DECISION_STEER:
+        answer_outcome(s, d);
+        break;
+    case DECISION_REFUSE:
+    case DECISION_NOTIFY:
     case DECISION_FREEZE:
     case DECISION_THAW:
     case DECISION_RESTART:
@@ -284,8 +344,11 @@ static void sample(struct sim *s, uint16_t unit)
     const struct sim_manner *m = &h->manner;
     live(s, h);
     if (m->has_life && s->now_us >= h->spawned_us)
-        sample_set(&h->sample, SAMPLE_MEMORY_CURRENT,
-                   m->base_bytes + mul_div_u64(m->rate_bytes, h->lived_us, USEC_PER_SEC));
+        sample_set(&h->sample, SAMPLE_MEMORY_CURRENT, memory_of(h));
+    if (m->has_cpu)
+        sample_set(&h->sample, SAMPLE_CPU_USAGE, h->cpu_us);
+    if (m->parks)
+        sample_set(&h->sample, SAMPLE_EVENTS_HIGH, h->high_events);
     struct event event = of_unit(s, unit, EVENT_SAMPLE);
     event.sample = h->sample;
     event.sample.t_us = s->now_us;

@@ -25,10 +25,16 @@ struct sim_manner {
     int32_t spawn_error;
     uint64_t base_bytes, rate_bytes; /* memory at the start of a life, growth per second */
     bool has_life;
-    uint32_t held_permyriad; /* share of that growth that a throttle leaves; a freeze pulse leaves none */
-    bool respawns;           /* wrapped: started anew by its server when it ended */
-    uint16_t child_of;       /* wrapped: started when this unit is ready; UNIT_NONE */
-    int32_t outcome_error;   /* THROTTLE and FREEZE pulses fail with it; 0 = done */
+    uint32_t held_permyriad;  /* share of that growth that a throttle leaves; a freeze pulse leaves none */
+    bool respawns;            /* wrapped: started anew by its server when it ended */
+    uint16_t child_of;        /* wrapped: started when this unit is ready; UNIT_NONE */
+    int32_t outcome_error;    /* what a throttle, pulse, pace, hold or reclaim fails with; 0 = done */
+    uint32_t yield_permyriad; /* of what a RECLAIM asks for */
+    uint64_t reclaim_us;      /* from RECLAIM to its outcome; SIM_NEVER */
+    /* Progress, told in samples once `has_cpu`: share of a cpu that it uses, that it uses under a throttle, and while
+     * memory.high holds it. With `parks` memory never passes memory.high: what it wants beyond counts as events. */
+    uint32_t cpu_permyriad, held_cpu_permyriad, parked_cpu_permyriad;
+    bool has_cpu, parks;
 };
 
 struct sim_unit {
@@ -39,6 +45,9 @@ struct sim_unit {
     uint32_t generation;
     uint64_t spawned_us;
     bool throttled, pulsed;
+    uint64_t high;        /* memory.high set by a throttle; UINT64_MAX = none */
+    uint64_t taken_bytes; /* by RECLAIM, in this life */
+    uint64_t cpu_us, high_events;
     uint64_t lived_us, lived_at_us; /* time at full growth, until then */
 };
 
