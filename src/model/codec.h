@@ -16,19 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* --- writing: a bounded buffer, always NUL-terminated -------------------------------------------- */
+#include "weir/model/text_out.h"
 
-struct text_out {
-    char *buf;
-    size_t size;
-    size_t length; /* bytes wanted so far; >= size: the text did not fit */
-};
-
-/* size > 0. */
-struct text_out text_begin(char *buf, size_t size);
-void text_put(struct text_out *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Length, or -EMSGSIZE. */
-int text_end(const struct text_out *o);
+/* --- writing ------------------------------------------------------------------------------------- */
 
 /* word, at most max bytes of it, bytes other than letters, digits, "-_./" as %XX. */
 void text_put_word(struct text_out *o, const char *word, size_t max);

@@ -37,13 +37,17 @@
 #define RULE_DEPTH_MAX   16 /* of nesting */
 #define RULE_ACTIONS_MAX 4
 #define RULE_LIMIT_MAX   32   /* greatest N of "N per TIME" */
-#define RULE_TEXT_MAX    1536 /* rule_format's; a condition has at most half of it */
+#define RULE_TEXT_MAX    1536 /* rule_format's */
+/* rule_condition_format's; two of them and the rest of the longest rule fit into RULE_TEXT_MAX (tests/unit/test_rule_text.c) */
+#define RULE_CONDITION_TEXT_MAX 640
+#define RULE_WORDS_MAX          6144 /* rule_describe's; the same test holds the longest against it */
 
 enum rule_op { RULE_OP_AND, RULE_OP_OR, RULE_OP_NOT, RULE_OP_COMPARE, RULE_OP_HELD };
 
 enum rule_compare { RULE_GT, RULE_GE, RULE_LT, RULE_LE, RULE_EQ, RULE_NE };
 
-/* A condition is its nodes in postfix order: operands first, the last node is the whole. */
+/* A condition is its nodes in postfix order: operands first, the last node is the whole. Members that an op does not
+ * name are 0. */
 struct rule_node {
     enum rule_op op;
     /* COMPARE */
@@ -52,7 +56,8 @@ struct rule_node {
     enum decision_metric
         of; /* METRIC_NONE: `number` in the metric's unit; else number = permyriad of this one */
     uint64_t number;
-    uint64_t over_us; /* the window; 0 for metrics that have none */
+    /* The window of every metric of the comparison that has one (`metric`, `of`, both); 0: none of them has. */
+    uint64_t over_us;
     /* HELD: the operand has held for */
     uint64_t for_us;
 };
@@ -99,12 +104,14 @@ struct rule_error {
     char hint[160];  /* "did you mean 'memory.current'?"; may be "" */
 };
 
-/* Parse one value of a [rule]. 0; -EINVAL with *reterr. Outputs are untouched on failure. */
+/* Parse one value of a [rule]. 0; -EINVAL with *reterr (may be NULL). Outputs are untouched on failure; of *ret only
+ * what the value says is set. */
 int rule_parse_condition(const char *text, struct rule_condition *ret, struct rule_error *reterr);
 int rule_parse_actions(const char *text, struct rule *ret, struct rule_error *reterr);
 int rule_parse_limit(const char *text, struct rule *ret, struct rule_error *reterr);
 
-/* The canonical text: parsing it gives the same; "" for an empty condition, no limit. Length or -EMSGSIZE. */
+/* The canonical text: parsing it gives the same; "" for an empty condition, no actions, no limit. Windows are always
+ * written, their default included, so that a record means the same for ever. Length or -EMSGSIZE. */
 int rule_condition_format(const struct rule_condition *c, char *buf, size_t size);
 int rule_actions_format(const struct rule *r, char *buf, size_t size);
 int rule_limit_format(const struct rule *r, char *buf, size_t size);
@@ -114,9 +121,9 @@ int rule_limit_format(const struct rule *r, char *buf, size_t size);
 int rule_format(const struct rule *r, char *buf, size_t size);
 int rule_parse(const char *text, struct rule *ret);
 
-/* In plain words, for weir check --explain: "when memory.current is above 85% of memory.max for 3s, or the memory
- * limit is less than 20s away: hold its requests, then restart it; until ...; at most 4 times in 10min".
- * Length or -EMSGSIZE. */
+/* In plain words, for weir check --explain: "when its memory (memory.current) has been above 85% of its memory limit
+ * (memory.max) for 3s: hold its requests, then restart it; over when ...; at most 4 times in 10min". The name is not in
+ * it. Length or -EMSGSIZE. */
 int rule_describe(const struct rule *r, char *buf, size_t size);
 
 const char *rule_action_name(enum rule_action_kind kind);
@@ -130,9 +137,13 @@ struct rule_metric_info {
     const char *alias; /* a second spelling, or NULL */
     enum decision_metric metric;
     uint64_t window_us; /* default of "over"; 0: no window */
-    const char *words;  /* for rule_describe and the man page: "the memory limit's distance" ... */
+    const char *words;  /* for rule_describe and the man page: "its memory", "the time left ..." */
 };
 extern const struct rule_metric_info rule_metrics[];
 extern const size_t rule_metric_count;
+
+/* By name or alias in any case, the first `length` bytes of name; by metric. NULL: no such row. */
+const struct rule_metric_info *rule_metric_by_name(const char *name, size_t length);
+const struct rule_metric_info *rule_metric_row(enum decision_metric metric);
 
 #endif
