@@ -214,30 +214,28 @@ static int parse_one(struct parser *p)
     return r < 0 ? r : parse_for(p);
 }
 
-static int parse_all(struct parser *p)
+/* operand { word operand } */
+static int parse_joined(struct parser *p, int (*operand)(struct parser *), const char *word, enum rule_op op)
 {
-    int r = parse_one(p);
-    while (r == 0 && rule_token_is(&p->reader.token, "and")) {
+    int r = operand(p);
+    while (r == 0 && rule_token_is(&p->reader.token, word)) {
         struct rule_token at = p->reader.token;
         rule_reader_step(&p->reader);
-        r = parse_one(p);
+        r = operand(p);
         if (r == 0)
-            r = push(p, &at, &(struct rule_node){.op = RULE_OP_AND});
+            r = push(p, &at, &(struct rule_node){.op = op});
     }
     return r;
 }
 
+static int parse_all(struct parser *p)
+{
+    return parse_joined(p, parse_one, "and", RULE_OP_AND);
+}
+
 static int parse_any(struct parser *p)
 {
-    int r = parse_all(p);
-    while (r == 0 && rule_token_is(&p->reader.token, "or")) {
-        struct rule_token at = p->reader.token;
-        rule_reader_step(&p->reader);
-        r = parse_all(p);
-        if (r == 0)
-            r = push(p, &at, &(struct rule_node){.op = RULE_OP_OR});
-    }
-    return r;
+    return parse_joined(p, parse_all, "or", RULE_OP_OR);
 }
 
 /* Its text must have room in the record, whatever short forms it was written in. */
