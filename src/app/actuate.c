@@ -6,6 +6,7 @@
 #include "supervisor.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,14 +70,28 @@ static int act_kill(struct unit_runtime *u, const struct decision *d, struct err
     return r;
 }
 
-static int act_notify(struct unit_runtime *u, const struct decision *d, struct err *e)
+static int tell_unit(struct unit_runtime *u, struct err *e)
 {
-    (void)d;
     if (u->pressure_fifo < 0)
         return err_set(e, -EOPNOTSUPP, "the unit was given no pressure FIFO");
     /* any byte is an event (systemd's memory pressure protocol, FIFO kind); a full pipe means that the program
      * does not listen, or has not yet taken the last ones */
     return write(u->pressure_fifo, "p", 1) == 1 ? 0 : err_errno(e, -errno, "memory pressure FIFO");
+}
+
+/* Where there is a hook, it is what counts: most programs do not listen to the FIFO. */
+static void do_notify(struct unit_runtime *u, const struct decision *d)
+{
+    struct err e = ERR_NULL;
+    int r = tell_unit(u, &e);
+    if (!u->config->notify_argv) {
+        conclude(u, d, r, &e);
+        return;
+    }
+    r = hook_run(u, d, &e);
+    if (r < 0)
+        supervisor_mark(u->s, u->index, "hook of #%" PRIu64 ": not run: %s", d->id, e.text);
+    supervisor_post_outcome(u->s, d, r == -EBUSY ? EVENT_RESULT_PARTIAL : result_of(r), r < 0 ? -r : 0);
 }
 
 static int act_throttle(struct unit_runtime *u, const struct decision *d, struct err *e)
@@ -192,13 +207,12 @@ typedef int action_fn(struct unit_runtime *u, const struct decision *d, struct e
 /* Rows without a function are only told (RESTART's and STOP's steps follow as decisions of their own), or are
  * handled below because they post more than an outcome. */
 static action_fn *const actions[DECISION_KIND_COUNT] = {
-    [DECISION_TERM] = act_term,           [DECISION_KILL] = act_kill,
-    [DECISION_NOTIFY] = act_notify,       [DECISION_THROTTLE] = act_throttle,
-    [DECISION_UNTHROTTLE] = act_throttle, [DECISION_FREEZE] = act_freeze,
-    [DECISION_THAW] = act_freeze,         [DECISION_PULSE_FREEZE] = act_pulse,
-    [DECISION_PULSE_THAW] = act_pulse,    [DECISION_STEER] = act_throttle,
-    [DECISION_PACE] = act_gate,           [DECISION_HOLD] = act_gate,
-    [DECISION_RELEASE] = act_gate,
+    [DECISION_TERM] = act_term,          [DECISION_KILL] = act_kill,
+    [DECISION_THROTTLE] = act_throttle,  [DECISION_UNTHROTTLE] = act_throttle,
+    [DECISION_FREEZE] = act_freeze,      [DECISION_THAW] = act_freeze,
+    [DECISION_PULSE_FREEZE] = act_pulse, [DECISION_PULSE_THAW] = act_pulse,
+    [DECISION_STEER] = act_throttle,     [DECISION_PACE] = act_gate,
+    [DECISION_HOLD] = act_gate,          [DECISION_RELEASE] = act_gate,
 };
 
 void actuate(struct supervisor *s, const struct decision *d)
@@ -220,6 +234,8 @@ void actuate(struct supervisor *s, const struct decision *d)
         wrap_refuse(u, d);
     else if (d->kind == DECISION_CLEAN)
         do_clean(u, d);
+    else if (d->kind == DECISION_NOTIFY)
+        do_notify(u, d);
     else if (d->kind == DECISION_RECLAIM)
         do_reclaim(u, d);
     else if (actions[d->kind]) {

@@ -93,23 +93,39 @@ static bool is_inherited(const char *entry)
     return true;
 }
 
-/* weir's own environment, then the user's basics, then the config's, then what weir itself provides. */
+/* weir's own environment, then the user's basics, then the config's. */
+static void put_common(struct environment *env, const struct config_unit *c)
+{
+    for (char **p = environ; *p; p++)
+        if (is_inherited(*p))
+            environment_put(env, strdup(*p));
+    if (c->user) {
+        environment_put_pair(env, "USER", c->user);
+        environment_put_pair(env, "LOGNAME", c->user);
+        environment_put_pair(env, "HOME", c->home);
+        environment_put_pair(env, "SHELL", c->shell);
+    }
+    for (char **p = c->environment; p && *p; p++)
+        environment_put(env, strdup(*p));
+}
+
+char **environment_build_with(const struct unit_runtime *u, const struct environment_pair *pairs,
+                              size_t count)
+{
+    struct environment env = {0};
+    put_common(&env, u->config);
+    for (size_t i = 0; i < count; i++)
+        environment_put_pair(&env, pairs[i].name, pairs[i].value);
+    return env.failed ? environment_free(env.entries) : env.entries;
+}
+
+/* And what weir itself provides. */
 char **environment_build(const struct unit_runtime *u)
 {
     const struct supervisor *s = u->s;
     const struct config_unit *c = u->config;
     struct environment env = {0};
-    for (char **p = environ; *p; p++)
-        if (is_inherited(*p))
-            environment_put(&env, strdup(*p));
-    if (c->user) {
-        environment_put_pair(&env, "USER", c->user);
-        environment_put_pair(&env, "LOGNAME", c->user);
-        environment_put_pair(&env, "HOME", c->home);
-        environment_put_pair(&env, "SHELL", c->shell);
-    }
-    for (char **p = c->environment; p && *p; p++)
-        environment_put(&env, strdup(*p));
+    put_common(&env, c);
     _cleanup_free_ char *wrap = run_path(s, "wrap", ""), *notify = run_path(s, c->name, ".notify"),
                         *pressure = run_path(s, c->name, ".pressure"), *path = NULL;
     const char *old = environment_get(&env, "PATH");

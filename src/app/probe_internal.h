@@ -16,6 +16,7 @@
 #include <systemd/sd-event.h>
 
 #include "address.h"
+#include "command.h"
 #include "http_head.h"
 #include "weir/app/probe.h"
 #include "weir/base/units.h"
@@ -55,9 +56,7 @@ struct probe_net {
 };
 
 struct probe_exec {
-    pid_t pid; /* 0 = none runs; leader of its own session */
-    int pidfd, stderr_fd;
-    sd_event_source *pid_source, *stderr_source;
+    struct command command;
     char said[PROBE_SAID_MAX];
     size_t said_length;
 };

@@ -426,6 +426,7 @@ static void supervisor_deinit(struct supervisor *s)
     for (uint16_t i = 0; i < s->unit_count; i++) {
         struct unit_runtime *u = &s->units[i];
         bool over = u->cgroup == NULL;
+        hook_stop(u);
         launch_forget(u);
         sampling_unwatch(u);
         output_close(u->output, over);

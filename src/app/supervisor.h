@@ -75,6 +75,7 @@ struct unit_runtime {
     struct notify_socket *notify;
     char **environment;    /* of the running generation: borrowed by its exec probe */
     int pressure_fifo;     /* written to on NOTIFY; -1 = none */
+    struct hook *hook;     /* its hook command while it runs; NULL = none does */
     char status_text[128]; /* STATUS= of the notify protocol */
 
     struct unit_watch watches[HOST_WATCHES_MAX];
@@ -193,7 +194,19 @@ char *run_path(const struct supervisor *s, const char *unit, const char *suffix)
 /* --- environment.c --- */
 /* NULL-terminated; owned by the caller (environment_free); NULL = out of memory. */
 char **environment_build(const struct unit_runtime *u);
+/* For a helper of the unit's: without what weir provides to the unit itself (the wrap folder, sockets), with the pairs. */
+struct environment_pair {
+    const char *name, *value;
+};
+char **environment_build_with(const struct unit_runtime *u, const struct environment_pair *pairs,
+                              size_t count);
 char **environment_free(char **entries); /* accepts NULL, returns NULL */
+
+/* --- hook.c --- */
+/* Starts the unit's hook command for a decision. -EBUSY: the last one still runs. */
+int hook_run(struct unit_runtime *u, const struct decision *d, struct err *reterr);
+/* Kills a running one, nothing is told. */
+void hook_stop(struct unit_runtime *u);
 
 /* --- actuate.c --- */
 /* What actuation needs of threads. */
