@@ -16,14 +16,14 @@
 
 struct misbehave_args {
     double for_s;
-    int64_t threads_count;           /* hog */
-    double rate;                     /* leak: MB/s; flood: lines/s; fork: forks/s; 0: as fast as possible */
-    int64_t limit_bytes, size_bytes; /* leak, step, bomb; burst, step */
-    double hold_s, rest_s;           /* burst; step: hold */
-    int64_t count;                   /* tree, fork, flood */
-    int64_t length_bytes;            /* flood */
-    int64_t after_ms, watchdog_ms;   /* exit, signal, notify */
-    const char *status;              /* notify */
+    int64_t threads_count; /* hog */
+    double rate;           /* leak, cache: MB/s; flood: lines/s; fork: forks/s; 0: as fast as possible */
+    int64_t limit_bytes, size_bytes;     /* leak, step, bomb, cache; burst, step */
+    double hold_s, rest_s;               /* burst; step: hold */
+    int64_t count;                       /* tree, fork, flood */
+    int64_t length_bytes;                /* flood */
+    int64_t after_ms, watchdog_ms;       /* exit, signal, notify */
+    const char *status;                  /* notify */
     bool chain, all, keep_output, never; /* tree, hang, orphan, notify */
     int64_t number;                      /* exit, signal: the positional argument */
 };
@@ -39,6 +39,7 @@ int misbehave_leak(const struct misbehave_args *args);
 int misbehave_burst(const struct misbehave_args *args);
 int misbehave_step(const struct misbehave_args *args);
 int misbehave_bomb(const struct misbehave_args *args);
+int misbehave_cache(const struct misbehave_args *args);
 
 int misbehave_hog(const struct misbehave_args *args);
 int misbehave_fork(const struct misbehave_args *args);

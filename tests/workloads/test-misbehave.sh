@@ -89,6 +89,17 @@ else
     skip "notify" "no python3 to receive datagrams"
 fi
 
+mkfifo "$scratch/pressure" && exec 7<>"$scratch/pressure"
+MEMORY_PRESSURE_WATCH=$scratch/pressure start "$scratch/cache" "$MISBEHAVE" cache --rate 50 --for 10
+sleep 0.3
+printf p >&7
+check "cache: gives back what it has when it is told" until_true 3 grep -qE "^told of memory pressure: giving [1-9][0-9]*\\.[0-9] MB back" "$scratch/cache"
+kill "$pid"
+exec 7>&-
+start "$scratch/cache" env -u MEMORY_PRESSURE_WATCH "$MISBEHAVE" cache --for 10
+check "cache: keeps all where nobody is to tell it" until_true 3 grep -q "^MEMORY_PRESSURE_WATCH is not set" "$scratch/cache"
+kill "$pid"
+
 for wrong in "nothing" "exit 256" "exit" "signal 0" "leak --rate 0" "leak --limit x" "hog --threads 0" "tree --count 0" "hang --for"; do
     # shellcheck disable=SC2086
     "$MISBEHAVE" $wrong >/dev/null 2>"$scratch/err"
