@@ -16,6 +16,7 @@
  *   RECLAIM   memory.current >= reclaim and used >= notify           one sample             a budget (reclaim.c)
  *   THROTTLE  used >= throttle                                       one sample             throttle_max, then a
  *             eta < throttle_eta and used > notify                   CONFIRM                cool-down as long and
+ *             room to the limit <= the largest jump, used > notify   one sample
  *             full pressure >= bound and memory.current > notify     the pressure window    2 % of the limit more
  *             (undone earlier: throttle.c)
  *   RESTART   used >= critical                                       two samples, no grace  failure budget, or
@@ -109,6 +110,7 @@ void ladder_reset(struct engine_unit *u)
     u->notifying = false;
     recycle_reset(u);
     window_reset(&u->window);
+    jumps_reset(&u->jumps);
 }
 
 struct decision *ladder_emit(struct turn *t, struct engine_unit *u, enum decision_kind kind,
@@ -246,6 +248,30 @@ static uint64_t pressed_count(const struct sample *s)
     return s->value[SAMPLE_EVENTS_HIGH] + s->value[SAMPLE_EVENTS_MAX]; /* 0 when not read */
 }
 
+/* On its way to its baseline a unit rises in leaps that it will not make again. */
+static bool is_settled(const struct engine_unit *u, uint64_t now_us)
+{
+    return u->state != UNIT_STATE_STARTING && u->ready_us != USEC_INFINITY && now_us >= u->ready_us &&
+           now_us - u->ready_us > BASELINE_WAIT_US;
+}
+
+/* Returns whether memory jumped. */
+static bool look_for_jump(struct turn *t, struct engine_unit *u)
+{
+    struct memory_view *m = &u->memory;
+    const struct ladder_policy *l = &unit_policy(t, u)->ladder;
+    uint64_t now = t->event->t_us;
+    bool any = m->valid && l->jump_permyriad > 0 && is_settled(u, now);
+    struct jump_bounds bounds = {
+        .least_bytes = any ? ladder_level(m->limit, l->jump_permyriad) : UINT64_MAX,
+        .apart_us = t->policy->interval_us + t->policy->interval_us / 2,
+        .memory_us = l->jump_memory_us,
+    };
+    bool jumped = jumps_push(&u->jumps, now, m->used, &bounds);
+    m->jump = jumps_largest(&u->jumps)->bytes;
+    return jumped;
+}
+
 /* Takes the sample's memory figures in. false: there is nothing to judge by. */
 static bool look(struct turn *t, struct engine_unit *u)
 {
@@ -255,9 +281,12 @@ static bool look(struct turn *t, struct engine_unit *u)
     if (!sample_has(s, SAMPLE_MEMORY_CURRENT))
         return false;
 
+    enum decision_metric metric = m->cache_known ? METRIC_MEMORY_USED : METRIC_MEMORY_CURRENT;
+    if (metric != m->metric)
+        jumps_part(&u->jumps);
+    m->metric = metric;
     m->current = s->value[SAMPLE_MEMORY_CURRENT];
     m->used = m->current > m->cache ? m->current - m->cache : 0;
-    m->metric = m->cache_known ? METRIC_MEMORY_USED : METRIC_MEMORY_CURRENT;
     m->limit = memory_limit(unit_policy(t, u), s);
     struct window_row row = {
         .t_us = t->event->t_us,
@@ -270,6 +299,8 @@ static bool look(struct turn *t, struct engine_unit *u)
     m->valid = m->limit != UINT64_MAX;
     m->eta_us = eta(m, m->growth);
     m->eta_alone_us = eta(m, window_growth_alone(&u->window));
+    if (look_for_jump(t, u))
+        u->fast_until_us = engine_later(t->event->t_us, FAST_QUIET_US);
     return m->valid;
 }
 

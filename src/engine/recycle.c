@@ -16,8 +16,7 @@
 
 /* chosen: three recycles right after the start are no trend */
 #define COST_WINDOW_MIN_US (60 * USEC_PER_SEC)
-#define COST_RECYCLES_MIN  3                  /* chosen: as above */
-#define BASELINE_WAIT_US   (2 * USEC_PER_SEC) /* chosen: two base intervals; later it is growth */
+#define COST_RECYCLES_MIN  3 /* chosen: as above */
 
 static const char recycle_rule[] = "ladder.restart";
 

@@ -13,6 +13,7 @@
  *   hold.c       fewer requests, or none for now (gate)
  *   recycle.c    what restarting for memory costs, and when to give it up
  *   window.c     the last seconds' readings
+ *   jump.c       the largest jump of the last minute
  *
  * Everything here runs inside one engine_step: a `struct turn` is that call. No part reads a clock,
  * allocates or keeps a pointer that outlives the turn (rule names are string literals).
@@ -23,6 +24,7 @@
 #include "weir/base/units.h"
 #include "weir/engine/engine.h"
 
+#include "jump.h"
 #include "window.h"
 
 #define PENDING_MAX  4  /* chosen: a server that starts more at once while its unit is down is refused */
@@ -33,6 +35,8 @@
  * timers. */
 #define DECISIONS_PER_UNIT 16
 #define DECISIONS_EXTRA    8 /* the supervisor's own, and the event's unit a second time */
+
+#define BASELINE_WAIT_US (2 * USEC_PER_SEC) /* chosen: two base intervals; what rises later is growth */
 
 #define KILL_RETRY_US  (500 * USEC_PER_MSEC) /* measured: 512 MB are gone 45 ms after SIGKILL */
 #define KILL_TRIES_MAX 10                    /* chosen: 5 s; what is left then hangs in the kernel */
@@ -105,6 +109,7 @@ struct memory_view {
     uint64_t limit;
     uint64_t growth; /* bytes per second */
     uint64_t eta_us;
+    uint64_t jump;               /* the largest one that is remembered; 0 = none */
     uint64_t eta_alone_us;       /* by the newest reading alone: a reason to look again soon */
     enum decision_metric metric; /* what `used` is called */
     bool cache_known;
@@ -241,6 +246,7 @@ struct engine_unit {
     uint64_t fast_until_us;
     bool notifying; /* at or above the notify level */
     struct window window;
+    struct jumps jumps;
 };
 
 struct engine {

@@ -2,7 +2,7 @@
 /*
  * Holding a unit back, and letting it go.
  *
- *             level, eta or pressure                fell, or stopped growing
+ *             level, eta, jump or pressure          fell, or stopped growing
  *   idle ----------------------------------> throttled ----------------------> idle
  *    ^          THROTTLE: cpu, and memory.high or |
  *    |          freeze pulses                     | throttle_max over: time-bound, or RESTART no-help
@@ -14,7 +14,7 @@
  *   used < release                                      begun above it by PLATEAU_PERMYRIAD  released
  *                                                       or at the throttle level since
  *   used < where it began less PLATEAU_PERMYRIAD        others                               fell-back
- *   hardly growing for STILL_US, below the throttle     begun by eta                         stopped-growing
+ *   hardly growing for STILL_US, below the throttle     begun by eta or jump                 stopped-growing
  *   level, and not stopped by memory.high
  *
  * A growth that is held back says little about the growth to come: the time to the limit gets better by the throttle
@@ -23,7 +23,7 @@
  *
  * One cool-down follows every throttle. Only one that was let go before memory reached the throttle level was let
  * go too early if memory reaches it after all: the level may then throttle at once, so that at most one throttle by
- * eta or pressure and one by level fall into one cool-down.
+ * eta, jump or pressure and one by level fall into one cool-down.
  *
  * memory.high is set midway between memory.current and the critical level. Below memory.current the kernel
  * would reclaim in the writer and charge the penalty at once; at the critical level it would come too late:
@@ -148,6 +148,11 @@ void throttle_end(struct turn *t, struct engine_unit *u, const struct why *why)
     u->due[TIMER_THROTTLE] = u->due[TIMER_PULSE] = USEC_INFINITY;
 }
 
+static uint64_t room_of(const struct memory_view *m)
+{
+    return m->limit > m->used ? m->limit - m->used : 0;
+}
+
 /* Sets *why when holding back is due by its condition. */
 static bool throttle_is_due(struct turn *t, struct engine_unit *u, struct why *why)
 {
@@ -170,6 +175,11 @@ static bool throttle_is_due(struct turn *t, struct engine_unit *u, struct why *w
         why->reason = REASON_MEMORY_ETA;
         why_measure(why, METRIC_MEMORY_ETA, m->eta_us, l->throttle_eta_us);
         why->held_us = held;
+        return true;
+    }
+    if (m->used > floor && m->jump > 0 && room_of(m) <= m->jump) {
+        why->reason = REASON_MEMORY_JUMP;
+        why_measure(why, METRIC_MEMORY_JUMP, m->jump, room_of(m));
         return true;
     }
     /* what a throttle stalls its unit for is no reason for the next one */
@@ -239,8 +249,8 @@ static uint64_t margin_of(const struct engine_unit *u)
 /* The growth that, SLOWED times as fast, leaves the limit just farther away than throttle_eta. */
 static uint64_t little_growth(const struct ladder_policy *l, const struct memory_view *m)
 {
-    uint64_t room = m->limit > m->used ? m->limit - m->used : 0;
-    return l->throttle_eta_us ? mul_div_u64(room, USEC_PER_SEC / SLOWED, l->throttle_eta_us) : UINT64_MAX;
+    return l->throttle_eta_us ? mul_div_u64(room_of(m), USEC_PER_SEC / SLOWED, l->throttle_eta_us)
+                              : UINT64_MAX;
 }
 
 /* Watches a throttled unit's growth. A pulse's whole cycle must be in view, and a unit that memory.high holds would
@@ -277,6 +287,12 @@ static bool has_fallen(const struct turn *t, const struct engine_unit *u, struct
     return m->used < threshold && m->eta_us >= l->throttle_eta_us;
 }
 
+/* Begun for what might come, which does not come to a unit that stands still. */
+static bool is_foresight(enum decision_reason reason)
+{
+    return reason == REASON_MEMORY_ETA || reason == REASON_MEMORY_JUMP;
+}
+
 static void judge_release(struct turn *t, struct engine_unit *u)
 {
     const struct ladder_policy *l = &unit_policy(t, u)->ladder;
@@ -289,7 +305,7 @@ static void judge_release(struct turn *t, struct engine_unit *u)
     watch_growth(t, u, &growth);
     if (has_fallen(t, u, &why)) {
         throttle_end(t, u, &why);
-    } else if (u->throttle.reason == REASON_MEMORY_ETA && below && is_still(t, u)) {
+    } else if (is_foresight(u->throttle.reason) && below && is_still(t, u)) {
         why = why_of(throttle_rule, REASON_STOPPED_GROWING);
         why_measure(&why, METRIC_MEMORY_GROWTH, growth, little_growth(l, m));
         why.held_us = t->event->t_us - u->throttle.still.since_us;

@@ -230,6 +230,7 @@ struct evidence {
 };
 
 static const struct evidence evidences[METRIC_COUNT] = {
+    [METRIC_MEMORY_JUMP] = {NULL, "left to the limit ", false, NULL},
     [METRIC_OOM_KILL] = {"OOM kills ", NULL, true, NULL},
     [METRIC_PIDS_EVENTS_MAX] = {"forks refused ", NULL, true, NULL},
     [METRIC_EXIT_STATUS] = {"code ", "expected ", true, NULL},

@@ -210,7 +210,8 @@ static void check_throttle_end(struct world *w, const struct unit_policy *p, str
     HOLDS(w, d->amount[0] == d->t_us - k->throttled_us);
     HOLDS(w, !fell || d->observed < d->threshold);
     HOLDS(w, d->reason != REASON_TIME_BOUND || d->observed >= d->threshold);
-    HOLDS(w, d->reason != REASON_STOPPED_GROWING || k->throttle_reason == REASON_MEMORY_ETA);
+    HOLDS(w, d->reason != REASON_STOPPED_GROWING || k->throttle_reason == REASON_MEMORY_ETA ||
+                 k->throttle_reason == REASON_MEMORY_JUMP);
     k->let_go_early =
         (fell || d->reason == REASON_STOPPED_GROWING) && k->throttle_reason != REASON_MEMORY_LEVEL;
     k->cooldown_until_us = d->t_us + p->ladder.throttle_max_us;
