@@ -17,7 +17,7 @@
 #include "weir/base/units.h"
 
 #define SLICE_MAX   64 /* chosen: no sane value is longer */
-#define METRICS_MAX 96 /* names and aliases; all fit (tests/unit/test_rule_text.c) */
+#define METRICS_MAX 96 /* names and aliases; all are suggested (tests/unit/test_rule_text.c) */
 
 static const struct {
     const char *name, *hint;

@@ -116,12 +116,13 @@ static void tell_condition(struct text_out *o, const struct rule_condition *c)
 
 static void tell_reclaim(struct text_out *o, const struct rule_action *a)
 {
-    text_put(o, "take ");
-    if (a->amount > 0) {
-        rule_put_number(o, a->is_share ? METRIC_TYPE_PERMYRIAD : METRIC_TYPE_BYTES, a->amount);
-        text_put(o, a->is_share ? " of its memory limit in " : " of ");
+    if (a->amount == 0) {
+        text_put(o, "take memory back from it");
+        return;
     }
-    text_put(o, "memory back from it");
+    text_put(o, a->is_share ? "take memory worth " : "take ");
+    rule_put_number(o, a->is_share ? METRIC_TYPE_PERMYRIAD : METRIC_TYPE_BYTES, a->amount);
+    text_put(o, a->is_share ? " of its limit back from it" : " of memory back from it");
 }
 
 static void tell_action(struct text_out *o, const struct rule_action *a)
