@@ -30,9 +30,21 @@ const struct key_order key_orders[] = {
 };
 const size_t key_order_count = ARRAY_SIZE(key_orders);
 
+const struct key_note *note_find(const struct section_notes *notes, enum key_section section, const char *key)
+{
+    return &notes->keys[key_index(section, key_find(section, key))];
+}
+
 static const struct key_note *note_of(const struct section_notes *notes, const char *key)
 {
-    return &notes->keys[key_index(KEY_SECTION_UNIT, key_find(KEY_SECTION_UNIT, key))];
+    return note_find(notes, KEY_SECTION_UNIT, key);
+}
+
+struct place line_place(const struct loader *l, unsigned line, unsigned column, size_t length)
+{
+    struct place at = {.line = line, .column = column, .length = length};
+    at.source = lines_get(&l->lines, line, &at.source_length);
+    return at;
 }
 
 static bool is_given(const struct section_notes *notes, const char *key)
@@ -282,5 +294,7 @@ int check_all(struct loader *l)
         r = check_has_service(l);
     if (r == 0)
         r = check_after(l);
+    if (r == 0)
+        r = check_rules(l);
     return r;
 }

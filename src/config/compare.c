@@ -4,6 +4,7 @@
  * type needs no comparison of its own, and what is told is what was compared.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 struct changes {
     struct config_change *items;
     size_t count;
+    const char *unit, *rule; /* of the section being compared; "" = it is not one */
 };
 
 static void changes_deinit(struct changes *c)
@@ -22,8 +24,7 @@ static void changes_deinit(struct changes *c)
 }
 
 /* Takes from and to (NULL for none). 0 or -ENOMEM; both are taken in any case. */
-static int add_change(struct changes *c, const char *unit, const char *key, enum config_change_type type,
-                      char *from, char *to)
+static int add_change(struct changes *c, const char *key, enum config_change_type type, char *from, char *to)
 {
     struct config_change change = {.key = key, .type = type, .from = from, .to = to};
     if ((c->count & (c->count - 1)) == 0) { /* full at every power of two */
@@ -36,7 +37,8 @@ static int add_change(struct changes *c, const char *unit, const char *key, enum
         }
         c->items = grown;
     }
-    strncpy(change.unit, unit, sizeof(change.unit) - 1);
+    (void)snprintf(change.unit, sizeof(change.unit), "%s", c->unit);
+    (void)snprintf(change.rule, sizeof(change.rule), "%s", c->rule);
     c->items[c->count++] = change;
     return 0;
 }
@@ -75,8 +77,7 @@ static int values_differ(const struct key *key, const void *from, const void *to
     return r;
 }
 
-static int compare_key(struct changes *c, const char *unit, const struct key *key, const void *from,
-                       const void *to)
+static int compare_key(struct changes *c, const struct key *key, const void *from, const void *to)
 {
     int r = values_differ(key, from, to);
     if (r <= 0)
@@ -93,16 +94,15 @@ static int compare_key(struct changes *c, const char *unit, const struct key *ke
         if (!b)
             return -ENOMEM;
     }
-    return add_change(c, unit, key->name, key->flags & KEY_LIVE ? CONFIG_CHANGE_LIVE : CONFIG_CHANGE_RESTART,
+    return add_change(c, key->name, key->flags & KEY_LIVE ? CONFIG_CHANGE_LIVE : CONFIG_CHANGE_RESTART,
                       steal_ptr(&a), steal_ptr(&b));
 }
 
-static int compare_section(struct changes *c, enum key_section section, const char *unit, const void *from,
-                           const void *to)
+static int compare_section(struct changes *c, enum key_section section, const void *from, const void *to)
 {
     const struct key_table *table = &key_tables[section];
     for (size_t i = 0; i < table->count; i++) {
-        int r = compare_key(c, unit, &table->keys[i], from, to);
+        int r = compare_key(c, &table->keys[i], from, to);
         if (r < 0)
             return r;
     }
@@ -115,22 +115,76 @@ static int compare_units(struct changes *c, const struct config *from, const str
     for (uint32_t i = 0; r == 0 && i < to->unit_count; i++) {
         const struct config_unit *unit = &to->units[i];
         uint32_t old = unit_index(from, unit->name);
-        r = old < from->unit_count ? compare_section(c, KEY_SECTION_UNIT, unit->name, &from->units[old], unit)
-                                   : add_change(c, unit->name, NULL, CONFIG_CHANGE_ADDED, NULL, NULL);
+        c->unit = unit->name;
+        r = old < from->unit_count ? compare_section(c, KEY_SECTION_UNIT, &from->units[old], unit)
+                                   : add_change(c, NULL, CONFIG_CHANGE_ADDED, NULL, NULL);
     }
-    for (uint32_t i = 0; r == 0 && i < from->unit_count; i++)
-        if (unit_index(to, from->units[i].name) == to->unit_count)
-            r = add_change(c, from->units[i].name, NULL, CONFIG_CHANGE_REMOVED, NULL, NULL);
+    for (uint32_t i = 0; r == 0 && i < from->unit_count; i++) {
+        c->unit = from->units[i].name;
+        if (unit_index(to, c->unit) == to->unit_count)
+            r = add_change(c, NULL, CONFIG_CHANGE_REMOVED, NULL, NULL);
+    }
+    c->unit = "";
     return r;
+}
+
+static const struct config_rule *rule_find(const struct config *c, const char *name)
+{
+    for (uint32_t i = 0; i < c->rule_count; i++)
+        if (strcmp(c->rules[i].name, name) == 0)
+            return &c->rules[i];
+    return NULL;
+}
+
+/* "A, B": the rules of c that the other has, too, in c's order. */
+static char *common_rules(const struct config *c, const struct config *other)
+{
+    struct text names = TEXT_NULL;
+    for (uint32_t i = 0; i < c->rule_count; i++)
+        if (rule_find(other, c->rules[i].name))
+            text_add(&names, "%s%s", names.length ? ", " : "", c->rules[i].name);
+    return text_steal(&names);
+}
+
+/* Their order is their precedence. */
+static int compare_order(struct changes *c, const struct config *from, const struct config *to)
+{
+    _cleanup_free_ char *before = common_rules(from, to);
+    _cleanup_free_ char *after = common_rules(to, from);
+    if (!before || !after)
+        return -ENOMEM;
+    if (strcmp(before, after) == 0)
+        return 0;
+    return add_change(c, CONFIG_KEY_RULES, CONFIG_CHANGE_LIVE, steal_ptr(&before), steal_ptr(&after));
+}
+
+static int compare_rules(struct changes *c, const struct config *from, const struct config *to)
+{
+    int r = 0;
+    for (uint32_t i = 0; r == 0 && i < to->rule_count; i++) {
+        const struct config_rule *old = rule_find(from, to->rules[i].name);
+        c->rule = to->rules[i].name;
+        r = old ? compare_section(c, KEY_SECTION_RULE, old, &to->rules[i])
+                : add_change(c, NULL, CONFIG_CHANGE_ADDED, NULL, NULL);
+    }
+    for (uint32_t i = 0; r == 0 && i < from->rule_count; i++) {
+        c->rule = from->rules[i].name;
+        if (!rule_find(to, c->rule))
+            r = add_change(c, NULL, CONFIG_CHANGE_REMOVED, NULL, NULL);
+    }
+    c->rule = "";
+    return r < 0 ? r : compare_order(c, from, to);
 }
 
 int config_compare(const struct config *from, const struct config *to, struct config_change **ret,
                    size_t *ret_count)
 {
-    _cleanup_(changes_deinit) struct changes changes = {0};
-    int r = compare_section(&changes, KEY_SECTION_SUPERVISOR, "", from, to);
+    _cleanup_(changes_deinit) struct changes changes = {.unit = "", .rule = ""};
+    int r = compare_section(&changes, KEY_SECTION_SUPERVISOR, from, to);
     if (r == 0)
         r = compare_units(&changes, from, to);
+    if (r == 0)
+        r = compare_rules(&changes, from, to);
     if (r < 0)
         return r;
     *ret_count = changes.count;

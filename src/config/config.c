@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loading a config: lines.c looks at the raw file, sections are made of its headers, inih hands over the
- * keys, each goes to its row of the table, and check.c judges what needs more than one key. Every step goes
+ * Loading a config: lines.c looks at the raw file, sections.c makes units and rules of its headers, inih hands over
+ * the keys, each goes to its row of the table, and check.c judges what needs more than one key. Every step goes
  * on after a problem, so that one pass tells them all; only out of memory ends it early.
  */
 #include "load.h"
@@ -15,185 +15,75 @@
 #include <ini.h>
 
 #include "text.h"
-#include "unit.h"
 #include "weir/base/cleanup.h"
-#include "weir/base/nearest.h"
-
-enum target_kind { TARGET_SKIP, TARGET_SUPERVISOR, TARGET_UNIT };
-
-struct section_target {
-    enum target_kind kind;
-    uint32_t unit;
-};
 
 static void loader_deinit(struct loader *l)
 {
     lines_deinit(&l->lines);
     free(l->units);
+    free(l->rules);
     free(l->targets);
 }
 
-/* Room for one more unit, in the config and beside it. */
-static int reserve_unit(struct loader *l)
-{
-    if (l->config->unit_count < l->unit_room)
-        return 0;
-    uint32_t room = l->unit_room ? 2 * l->unit_room : 4;
-    struct config_unit *units = realloc(l->config->units, room * sizeof(*units));
-    if (!units)
-        return -ENOMEM;
-    l->config->units = units;
-    struct section_notes *notes = realloc(l->units, room * sizeof(*notes));
-    if (!notes)
-        return -ENOMEM;
-    l->units = notes;
-    l->unit_room = room;
-    return 0;
-}
+/* The section that the line at hand is in. */
+struct here {
+    enum key_section section;
+    void *owner;
+    struct section_notes *notes;
+    const char *title;
+    unsigned line; /* the line at hand */
+};
 
-/* Reports what is wrong with the name. 0 = fine, 1 = reported, -ENOMEM. */
-static int judge_unit_name(struct loader *l, unsigned line, const char *name)
+static int report_unknown(struct loader *l, const struct here *here, const char *name)
 {
-    struct why why = WHY_NULL;
-    char shown[WHY_SHOWN_MAX];
-    uint32_t same = unit_index(l->config, name);
-    int r;
-    if (*name == '\0')
-        r = problem_add(l->report, line, "a unit needs a name", "write [unit NAME], such as [unit worker]");
-    else if (name_check(name, &why) < 0)
-        r = problem_addf(l->report, line, "[unit %s]: %s\n%s", why_show(name, shown), why.text, why.hint);
-    else if (same < l->config->unit_count)
-        r = problem_addf(l->report, line, "[unit %s] is here twice\nthe first is in line %u", name,
-                         l->config->units[same].line);
-    else
-        return 0;
-    return r < 0 ? r : 1;
-}
-
-/* A unit that is reported here is made all the same, so that its keys are looked at. */
-static int add_unit(struct loader *l, const struct lines_section *section, const char *name,
-                    struct section_target *target)
-{
-    struct config *c = l->config;
-    if (c->unit_count == POLICY_UNITS_MAX)
-        return problem_addf(l->report, section->line,
-                            "more than %d units\ndivide them between several supervisors", POLICY_UNITS_MAX);
-    int r = judge_unit_name(l, section->line, name);
-    if (r < 0 || reserve_unit(l) < 0)
-        return -ENOMEM;
-    struct config_unit *unit = &c->units[c->unit_count];
-    struct section_notes *notes = &l->units[c->unit_count];
-    *notes = (struct section_notes){.is_broken = r > 0, .has_bad_line = section->has_bad_line};
-    *target = (struct section_target){TARGET_UNIT, c->unit_count};
-    c->unit_count++;
-    r = config_unit_init(unit);
-    unit->line = section->line;
-    if (!notes->is_broken)
-        (void)snprintf(unit->name, sizeof(unit->name), "%s", name);
-    memcpy(unit->policy.name, unit->name, sizeof(unit->name));
-    return r;
-}
-
-static int refuse_section(struct loader *l, const struct lines_section *section, const char *word)
-{
-    static const char *const words[] = {"supervisor", "unit"};
-    char shown[WHY_SHOWN_MAX];
-    l->has_bad_section = true;
-    (void)why_show(section->title, shown);
-    if (strcmp(word, "rule") == 0 || strcmp(word, "metric") == 0)
-        return problem_addf(l->report, section->line,
-                            "[%s]: %ss are not supported in this version\nremove the section", shown, word);
-    const char *near = nearest_word(word, words, ARRAY_SIZE(words));
-    return near ? problem_addf(l->report, section->line, "unknown section [%s]\ndid you mean [%s%s]?", shown,
-                               near, near == words[1] ? " NAME" : "")
-                : problem_addf(l->report, section->line,
-                               "unknown section [%s]\nsections are [supervisor] and [unit NAME]", shown);
-}
-
-static int add_section(struct loader *l, const struct lines_section *section, unsigned *first_supervisor,
-                       struct section_target *target)
-{
-    char word[16];
-    if (!section->title) {
-        l->has_bad_section = true;
-        return 0;
-    }
-    size_t length = strcspn(section->title, " \t");
-    (void)snprintf(word, sizeof(word), "%.*s", (int)length, section->title);
-    const char *rest = section->title + length + strspn(section->title + length, " \t");
-    if (strcmp(word, "unit") == 0)
-        return add_unit(l, section, rest, target);
-    if (strcmp(word, "supervisor") != 0)
-        return refuse_section(l, section, word);
-    if (*rest)
-        return problem_addf(l->report, section->line,
-                            "[supervisor] takes no name\nwrite name = NAME below it");
-    target->kind = TARGET_SUPERVISOR;
-    if (*first_supervisor > 0)
-        return problem_addf(l->report, section->line, "[supervisor] is here twice\nthe first is in line %u",
-                            *first_supervisor);
-    *first_supervisor = section->line;
-    return 0;
-}
-
-static int add_sections(struct loader *l)
-{
-    unsigned first_supervisor = 0;
-    l->targets = calloc(l->lines.section_count + 1, sizeof(*l->targets));
-    if (!l->targets)
-        return -ENOMEM;
-    for (size_t i = 0; i < l->lines.section_count; i++) {
-        int r = add_section(l, &l->lines.sections[i], &first_supervisor, &l->targets[i]);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-static int report_unknown(struct loader *l, enum key_section section, const char *name, unsigned line)
-{
-    enum key_section other = section == KEY_SECTION_UNIT ? KEY_SECTION_SUPERVISOR : KEY_SECTION_UNIT;
-    const char *title = l->lines.sections[l->section - 1].title;
-    const char *near = key_nearest(section, name);
+    const char *near = key_nearest(here->section, name);
     char shown[WHY_SHOWN_MAX];
     (void)why_show(name, shown);
-    if (key_find(other, name))
-        return problem_addf(l->report, line, "unknown key '%s' in [%s]\nit belongs into %s", shown, title,
-                            key_tables[other].title);
+    for (unsigned other = 0; other < KEY_SECTION_COUNT; other++)
+        if (key_find((enum key_section)other, name))
+            return problem_addf(l->report, here->line, "unknown key '%s' in [%s]\nit belongs into %s", shown,
+                                here->title, key_tables[other].title);
     if (strncmp(name, "gate_", 5) == 0)
-        return problem_addf(l->report, line,
+        return problem_addf(l->report, here->line,
                             "unknown key '%s' in [%s]\ngates are not supported in this version", shown,
-                            title);
-    if (near && section == KEY_SECTION_UNIT && (strcmp(near, "exec") == 0 || strcmp(near, "wrap") == 0))
-        l->units[l->targets[l->section - 1].unit].has_bad_line = true;
+                            here->title);
+    if (near && (key_find(here->section, near)->flags & KEY_NEEDED))
+        here->notes->has_bad_line = true;
     if (near)
-        return problem_addf(l->report, line, "unknown key '%s' in [%s]\ndid you mean '%s'?", shown, title,
-                            near);
-    return problem_addf(l->report, line, "unknown key '%s' in [%s]\nweir.conf(5) lists the keys of %s", shown,
-                        title, key_tables[section].title);
+        return problem_addf(l->report, here->line, "unknown key '%s' in [%s]\ndid you mean '%s'?", shown,
+                            here->title, near);
+    return problem_addf(l->report, here->line, "unknown key '%s' in [%s]\nweir.conf(5) lists the keys of %s",
+                        shown, here->title, key_tables[here->section].title);
+}
+
+/* A value that was refused; with a caret where it is known which part of it. */
+static int report_value(struct loader *l, unsigned line, const struct why *why)
+{
+    if (why->length == 0)
+        return problem_add(l->report, line, why->text, why->hint);
+    struct place at = line_place(l, line, why->column + (unsigned)why->at, why->length);
+    return problem_add_at(l->report, &at, why->text, why->hint);
 }
 
 /* One key of a section that is known. */
-static int take_key(struct loader *l, enum key_section section, void *owner, struct key_note *notes,
-                    const char *name, const char *value, unsigned line)
+static int take_key(struct loader *l, const struct here *here, const char *name, const char *value)
 {
-    const struct key *key = key_find(section, name);
+    const struct key *key = key_find(here->section, name);
     if (!key)
-        return report_unknown(l, section, name, line);
-    struct key_note *note = &notes[key_index(section, key)];
+        return report_unknown(l, here, name);
+    struct key_note *note = &here->notes->keys[key_index(here->section, key)];
     /* a key of a second section of that name was not repeated where it stands */
     bool is_repeated = note->line > l->lines.sections[l->section - 1].line;
     if (is_repeated && !(key->flags & KEY_ADDS))
-        return problem_addf(l->report, line, "%s is set twice in [%s]\nthe first is in line %u", name,
-                            l->lines.sections[l->section - 1].title, note->line);
-    struct why why = {.column = lines_value_column(&l->lines, line)};
-    int r = key_parse(key, owner, value, &why);
-    note->line = line;
-    if (r == -EINVAL) {
-        note->is_bad = true;
-        r = problem_add(l->report, line, why.text, why.hint);
-    }
-    return r;
+        return problem_addf(l->report, here->line, "%s is set twice in [%s]\nthe first is in line %u", name,
+                            here->title, note->line);
+    struct why why = {.column = lines_value_column(&l->lines, here->line)};
+    int r = key_parse(key, here->owner, value, &why);
+    note->line = here->line;
+    if (r != -EINVAL)
+        return r;
+    note->is_bad = true;
+    return report_value(l, here->line, &why);
 }
 
 static int take_line(struct loader *l, const char *name, const char *value, unsigned line)
@@ -207,16 +97,25 @@ static int take_line(struct loader *l, const char *name, const char *value, unsi
                             "'%s' stands before any section\nput it below [supervisor] or [unit NAME]",
                             why_show(name, shown));
     const struct section_target *target = &l->targets[l->section - 1];
-    switch (target->kind) {
-    case TARGET_SKIP:
+    struct here here = {
+        .section = target->section, .title = lines->sections[l->section - 1].title, .line = line};
+    if (target->is_skipped)
         return 0;
-    case TARGET_SUPERVISOR:
-        return take_key(l, KEY_SECTION_SUPERVISOR, l->config, l->supervisor.keys, name, value, line);
-    case TARGET_UNIT:
-        return take_key(l, KEY_SECTION_UNIT, &l->config->units[target->unit], l->units[target->unit].keys,
-                        name, value, line);
+    switch (target->section) {
+    case KEY_SECTION_SUPERVISOR:
+        here.owner = l->config;
+        here.notes = &l->supervisor;
+        break;
+    case KEY_SECTION_UNIT:
+        here.owner = &l->config->units[target->index];
+        here.notes = &l->units[target->index];
+        break;
+    case KEY_SECTION_RULE:
+        here.owner = &l->config->rules[target->index];
+        here.notes = &l->rules[target->index];
+        break;
     }
-    return 0;
+    return take_key(l, &here, name, value);
 }
 
 /* inih's: non-zero = go on. */
@@ -313,6 +212,8 @@ void config_deinit(struct config *c)
 {
     for (uint32_t i = 0; i < c->unit_count; i++)
         key_table_deinit(KEY_SECTION_UNIT, &c->units[i]);
+    for (uint32_t i = 0; i < c->rule_count; i++)
+        key_table_deinit(KEY_SECTION_RULE, &c->rules[i]);
     free(c->units);
     free(c->rules);
     free(c->path);

@@ -3,7 +3,7 @@
  * Rows of the key table, and the types of their values.
  *
  * A row says where a key's value lives in its owner (struct config for [supervisor], struct config_unit for
- * [unit NAME]) and what it is; its type parses, formats and clears it. Formats are exact: parsing what a type
+ * [unit NAME], struct config_rule for [rule NAME]) and what it is; its type parses, formats and clears it. Formats are exact: parsing what a type
  * wrote gives the same value (tests/unit/test_config.c holds that for every default and example).
  */
 #ifndef WEIR_CONFIG_KEY_H
@@ -25,6 +25,7 @@ enum key_flags {
     KEY_ADDS = 1 << 4,    /* may be repeated; the lines add up */
     KEY_SECRET = 1 << 5,  /* values are never shown */
     KEY_GATE = 1 << 6,    /* units with a gate only */
+    KEY_NEEDED = 1 << 7,  /* a section is not whole without it, or without another of these */
 };
 
 struct key;
@@ -59,8 +60,8 @@ struct key {
 #define KEY_FIELD(type, owner, offset)       ((type *)((char *)(owner) + (offset)))
 #define KEY_CONST_FIELD(type, owner, offset) ((type const *)((const char *)(owner) + (offset)))
 
-enum key_section { KEY_SECTION_SUPERVISOR, KEY_SECTION_UNIT };
-#define KEY_SECTION_COUNT 2
+enum key_section { KEY_SECTION_SUPERVISOR, KEY_SECTION_UNIT, KEY_SECTION_RULE };
+#define KEY_SECTION_COUNT 3
 #define KEY_COUNT_MAX     96 /* above the longest table; checked at compile time */
 
 struct key_table {
@@ -75,14 +76,17 @@ extern const struct key_table key_tables[KEY_SECTION_COUNT];
 /* The row of that name, or NULL. */
 const struct key *key_find(enum key_section section, const char *name);
 
-/* The index of a unit key's row. The key is one of key_tables'. */
+/* Whether any section has a key of that name. */
+bool key_is_known(const char *name);
+
+/* The index of a key's row. The key is one of key_tables'. */
 size_t key_index(enum key_section section, const struct key *key);
 
 /* Nearest known name in that section, or NULL. */
 const char *key_nearest(enum key_section section, const char *name);
 
-/* Parses text by the row into its owner. On -EINVAL why->text is the whole sentence ("KEY = VALUE: REASON").
- */
+/* Parses text by the row into its owner. On -EINVAL why->text is the whole sentence ("KEY = VALUE: REASON", or
+ * REASON alone where why->length says which part of the value it is about). */
 int key_parse(const struct key *key, void *owner, const char *text, struct why *why);
 
 /* As a person reads it: the value, or what stands for none; secrets are not hidden. */
@@ -112,11 +116,13 @@ extern const struct value_type type_bool, type_word, type_int, type_octal, type_
     type_bytes, type_size, type_duration, type_percent, type_percent_off, type_cpu, type_rlimit,
     type_rlimit_bytes, type_name;
 /* owned.c */
-extern const struct value_type type_argv, type_environment, type_after, type_path, type_directory,
+extern const struct value_type type_argv, type_environment, type_after, type_units, type_path, type_directory,
     type_environment_file, type_wrap;
 /* system.c: what asks the system */
 extern const struct value_type type_user, type_group, type_capabilities, type_gate;
 /* ready.c */
 extern const struct value_type type_ready;
+/* rule.c */
+extern const struct value_type type_condition, type_actions, type_limit;
 
 #endif

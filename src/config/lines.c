@@ -182,7 +182,7 @@ static int look_at_section(struct look *k)
     if (add_section(k->lines, k->line, is_long ? NULL : title, length) < 0)
         return -ENOMEM;
     if (!close)
-        return REPORT(k, "a section without its ']'\nwrite [unit NAME] or [supervisor]");
+        return REPORT(k, "a section without its ']'\nwrite [unit NAME], [rule NAME] or [supervisor]");
     if (rest > 0)
         return REPORT(k, "text after ']': %s\nput comments and keys on lines of their own",
                       why_show(behind, shown));
@@ -200,7 +200,7 @@ static int report_no_equals(const struct look *k)
         memcpy(word, k->text, length);
     const char *rest = k->text + length;
     rest += strspn(rest, " \t:");
-    if (*rest && (key_find(KEY_SECTION_UNIT, word) || key_find(KEY_SECTION_SUPERVISOR, word)))
+    if (*rest && key_is_known(word))
         return REPORT(k, "no '=' after the key\nwrite %s = %s", word, why_show(rest, shown));
     return REPORT(k, "neither a section nor KEY = VALUE: %s\nwrite KEY = VALUE; comments begin with # or ;",
                   why_show(k->text, shown));

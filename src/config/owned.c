@@ -115,24 +115,35 @@ const struct value_type type_environment = {.name = "list of NAME=value",
 
 #define LIST_BLANKS ", \t"
 
-static int after_parse(const struct key *key, void *owner, const char *text, struct why *why)
+/* "A, B": at least one name. */
+static int names_split(const char *text, char ***ret, struct why *why)
 {
     _cleanup_(words_cleanup) char **words = NULL;
-    size_t count = 0;
     for (const char *p = text + strspn(text, LIST_BLANKS); *p; p += strspn(p, LIST_BLANKS)) {
         size_t length = strcspn(p, LIST_BLANKS);
-        for (size_t i = 0; i < count; i++)
-            if (strlen(words[i]) == length && strncmp(words[i], p, length) == 0)
-                return why_set(why, "names a unit twice\nkeep one of them");
-        if (++count > POLICY_AFTER_MAX)
-            return why_set(why, "more than %d units\nname only those it needs itself", POLICY_AFTER_MAX);
         int r = words_add(&words, p, length);
         if (r < 0)
             return r;
         p += length;
     }
-    if (count == 0)
+    if (!words)
         return why_set(why, "names no unit\nwrite unit names, such as server, worker");
+    *ret = steal_ptr(&words);
+    return 0;
+}
+
+static int after_parse(const struct key *key, void *owner, const char *text, struct why *why)
+{
+    _cleanup_(words_cleanup) char **words = NULL;
+    int r = names_split(text, &words, why);
+    if (r < 0)
+        return r;
+    if (words_count(words) > POLICY_AFTER_MAX)
+        return why_set(why, "more than %d units\nname only those it needs itself", POLICY_AFTER_MAX);
+    for (size_t i = 1; words[i]; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(words[i], words[j]) == 0)
+                return why_set(why, "names a unit twice\nkeep one of them");
     words_replace(key, owner, steal_ptr(&words));
     return 0;
 }
@@ -146,6 +157,31 @@ static void after_format(const struct key *key, const void *owner, struct text *
 
 const struct value_type type_after = {
     .name = "list of units", .parse = after_parse, .format = after_format, .clear = words_clear};
+
+static int units_parse(const struct key *key, void *owner, const char *text, struct why *why)
+{
+    _cleanup_(words_cleanup) char **words = NULL;
+    int r = names_split(text, &words, why);
+    if (r < 0)
+        return r;
+    bool is_all = strcmp(words[0], "*") == 0;
+    for (size_t i = 0; words[i]; i++)
+        if (strcmp(words[i], "*") == 0 && words[1])
+            return why_set(why, "* is every unit already\nwrite * alone, or names alone");
+    words_replace(key, owner, is_all ? NULL : steal_ptr(&words));
+    return 0;
+}
+
+static void units_format(const struct key *key, const void *owner, struct text *out)
+{
+    if (*KEY_CONST_FIELD(char **, owner, key->offset))
+        after_format(key, owner, out);
+    else
+        text_add(out, "*");
+}
+
+const struct value_type type_units = {
+    .name = "list of units, or \\*", .parse = units_parse, .format = units_format, .clear = words_clear};
 
 static void string_clear(const struct key *key, void *owner)
 {

@@ -15,24 +15,36 @@
 struct defaults {
     struct config supervisor;
     struct config_unit unit;
+    struct config_rule rule;
 };
 
 static void defaults_deinit(struct defaults *d)
 {
     key_table_deinit(KEY_SECTION_SUPERVISOR, &d->supervisor);
     key_table_deinit(KEY_SECTION_UNIT, &d->unit);
+    key_table_deinit(KEY_SECTION_RULE, &d->rule);
 }
 
 static int defaults_init(struct defaults *d)
 {
     *d = (struct defaults){0};
     int r = config_unit_init(&d->unit);
-    return r < 0 ? r : key_table_init(KEY_SECTION_SUPERVISOR, &d->supervisor);
+    if (r == 0)
+        r = key_table_init(KEY_SECTION_SUPERVISOR, &d->supervisor);
+    return r < 0 ? r : key_table_init(KEY_SECTION_RULE, &d->rule);
 }
 
 static const void *defaults_owner(const struct defaults *d, enum key_section section)
 {
-    return section == KEY_SECTION_UNIT ? (const void *)&d->unit : (const void *)&d->supervisor;
+    switch (section) {
+    case KEY_SECTION_SUPERVISOR:
+        return &d->supervisor;
+    case KEY_SECTION_UNIT:
+        return &d->unit;
+    case KEY_SECTION_RULE:
+        break;
+    }
+    return &d->rule;
 }
 
 /* Whether the default is a value, or only words that stand for none. */
@@ -78,6 +90,15 @@ static void print_sample_key(const struct key *key, const void *owner, FILE *out
     text_deinit(&value);
 }
 
+/* What stands above the keys of a section. */
+static const char *const sample_heads[KEY_SECTION_COUNT] = {
+    [KEY_SECTION_SUPERVISOR] = "[supervisor]\n",
+    [KEY_SECTION_UNIT] = "\n# One section for each unit.\n[unit example]\nexec = /bin/sleep infinity\n",
+    [KEY_SECTION_RULE] =
+        "\n# One section for each rule; the first stands before the others. Take the '#' of the "
+        "lines you need away.\n#[rule example]\n",
+};
+
 void config_print_sample(FILE *out)
 {
     _cleanup_(defaults_deinit) struct defaults defaults;
@@ -85,14 +106,13 @@ void config_print_sample(FILE *out)
         return;
     (void)fputs("# A config of weir; weir.conf(5) tells more. `weir check FILE` names every error.\n"
                 "# Keys are commented out and show their defaults. Comments stand on lines of their own.\n"
-                "\n"
-                "[supervisor]\n",
+                "\n",
                 out);
-    for (int section = 0; section < KEY_SECTION_COUNT; section++) {
-        if (section == KEY_SECTION_UNIT)
-            (void)fputs("\n# One section for each unit.\n[unit example]\nexec = /bin/sleep infinity\n", out);
+    for (unsigned section = 0; section < KEY_SECTION_COUNT; section++) {
+        (void)fputs(sample_heads[section], out);
         for (size_t i = 0; i < key_tables[section].count; i++)
-            print_sample_key(&key_tables[section].keys[i], defaults_owner(&defaults, section), out);
+            print_sample_key(&key_tables[section].keys[i],
+                             defaults_owner(&defaults, (enum key_section)section), out);
     }
 }
 
@@ -113,6 +133,8 @@ static void print_scdoc_notes(const struct key *key, enum key_section section, F
         (void)fputs(" Not for wrapped units.", out);
     if (key->flags & KEY_WRAPPED)
         (void)fputs(" Wrapped units only.", out);
+    if (key->flags & KEY_GATE)
+        (void)fputs(" Needs a gate, which this version does not have.", out);
     if (!(key->flags & KEY_LIVE))
         (void)fprintf(out, " A change takes effect at the %s's next start.",
                       section == KEY_SECTION_UNIT ? "unit" : "supervisor");
@@ -140,6 +162,35 @@ static void print_scdoc_key(const struct key *key, enum key_section section, con
     text_deinit(&value);
 }
 
+/* What a condition may name. */
+static void print_scdoc_metrics(FILE *out)
+{
+    static const char *const types[] = {[METRIC_TYPE_BYTES] = "size",
+                                        [METRIC_TYPE_BYTES_PER_S] = "size/s",
+                                        [METRIC_TYPE_USEC] = "time",
+                                        [METRIC_TYPE_PERMYRIAD] = "share",
+                                        [METRIC_TYPE_COUNT] = "number"};
+    char window[FORMAT_EXACT_MAX];
+    (void)fputs(
+        "## Metrics\n\nWhat a condition may name, with the kind of value it is compared with, and the window "
+        "of one that looks back, where the condition gives none with *over*.\n\n",
+        out);
+    for (size_t i = 0; i < rule_metric_count; i++) {
+        const struct rule_metric_info *m = &rule_metrics[i];
+        (void)fputc('*', out);
+        print_escaped(m->name, out);
+        (void)fprintf(out, "* _%s_%s%s\n\t", types[decision_metric_type(m->metric)],
+                      m->window_us ? " over " : "",
+                      m->window_us ? format_duration_exact(m->window_us, window) : "");
+        print_escaped(m->words, out);
+        if (m->alias) {
+            (void)fputs("; also written ", out);
+            print_escaped(m->alias, out);
+        }
+        (void)fputs("\n\n", out);
+    }
+}
+
 void config_print_scdoc(FILE *out)
 {
     _cleanup_(defaults_deinit) struct defaults defaults;
@@ -154,4 +205,5 @@ void config_print_scdoc(FILE *out)
             print_scdoc_key(&table->keys[i], (enum key_section)section, defaults_owner(&defaults, section),
                             out);
     }
+    print_scdoc_metrics(out);
 }

@@ -67,9 +67,11 @@ static int find_settable(const struct config_unit *unit, const char *name, const
 {
     const struct key *key = key_find(KEY_SECTION_UNIT, name);
     char shown[WHY_SHOWN_MAX];
-    if (!key && key_find(KEY_SECTION_SUPERVISOR, name))
-        return err_set(reterr, -EINVAL,
-                       "%s is a key of [supervisor], not of a unit; change it in the file and reload", name);
+    for (unsigned other = 0; !key && other < KEY_SECTION_COUNT; other++)
+        if (key_find((enum key_section)other, name))
+            return err_set(reterr, -EINVAL,
+                           "%s is a key of %s, not of a unit; change it in the file and reload", name,
+                           key_tables[other].title);
     if (!key) {
         const char *near = key_nearest(KEY_SECTION_UNIT, name);
         return near ? err_set(reterr, -EINVAL, "unknown key '%s'; did you mean '%s'?", why_show(name, shown),

@@ -67,11 +67,12 @@ static const char *const restart_words[] = {
 static const char *const mode_words[] = {[UNIT_MODE_ACT] = "act", [UNIT_MODE_OBSERVE] = "observe", NULL};
 
 static const struct key unit_keys[] = {
-    {.heading = "Command", .name = "exec", .type = &type_argv, .offset = UNIT(argv), .flags = KEY_SERVICE,
+    {.heading = "Command", .name = "exec", .type = &type_argv, .offset = UNIT(argv),
+     .flags = KEY_SERVICE | KEY_NEEDED,
      .unset = "none: a unit has either exec or wrap",
      .doc = "The command of a service unit, started by weir without a shell. A program without a slash is "
             "looked up in PATH when it starts.", .example = "node /opt/search-docs/server.js \"two words\""},
-    {.name = "wrap", .type = &type_wrap, .offset = UNIT(wrap), .unset = "none",
+    {.name = "wrap", .type = &type_wrap, .offset = UNIT(wrap), .flags = KEY_NEEDED, .unset = "none",
      .doc = "Name of a command that another unit starts. The caller finds weir under that name, and the "
             "command runs as this unit.", .example = "uv"},
     {.name = "gate", .type = &type_gate, .offset = UNIT(gate), .flags = KEY_WRAPPED,
@@ -284,6 +285,30 @@ static const struct key unit_keys[] = {
      .doc = "Output above this much a second is dropped and counted; max drops nothing.", .example = "1M"},
 };
 
+#define RULE(field) offsetof(struct config_rule, field)
+#define RULE_LIVE   (KEY_LIVE | KEY_FILE) /* a rule is set in the file only, and in force once it is reloaded */
+
+static const struct key rule_keys[] = {
+    {.name = "unit", .type = &type_units, .offset = RULE(units), .flags = RULE_LIVE,
+     .doc = "The units that the rule judges, each by itself; * is all of them.", .example = "server, worker"},
+    {.name = "when", .type = &type_condition, .offset = RULE(rule.when), .flags = RULE_LIVE | KEY_NEEDED,
+     .unset = "none: it must be given", .doc = "The condition; see RULES. The actions are done once when it becomes true.",
+     .example = "memory.current > 85% of memory.max for 3s or memory.eta < 20s"},
+    {.name = "do", .type = &type_actions, .offset = RULE(rule), .flags = RULE_LIVE | KEY_NEEDED,
+     .unset = "none: it must be given", .doc = "What is done, in this order: at most four actions with commas between them.",
+     .example = "reclaim 256M, restart"},
+    {.name = "until", .type = &type_condition, .offset = RULE(rule.until), .flags = RULE_LIVE,
+     .unset = "when has not been true for 5s",
+     .doc = "When the rule is over: what it holds back is let go, and it may begin again 5s later.",
+     .example = "memory.current < 60% of memory.max"},
+    {.name = "limit", .type = &type_limit, .offset = RULE(rule), .flags = RULE_LIVE, .unset = "none",
+     .doc = "The rule begins at most so many times in so long on each unit; once more is a note only.",
+     .example = "4 per 10m"},
+    {.name = "mode", .type = &type_word, .offset = RULE(mode), .words = mode_words, .flags = RULE_LIVE,
+     .doc = "act, or observe: the rule decides and records what it would have done, and does nothing.",
+     .example = "observe"},
+};
+
 /* clang-format on */
 
 _Static_assert(ARRAY_SIZE(unit_keys) <= KEY_COUNT_MAX, "raise KEY_COUNT_MAX");
@@ -296,6 +321,10 @@ const struct key_table key_tables[KEY_SECTION_COUNT] = {
          "One supervised thing. NAME: letters, digits, '-', '_' and '.', at most 31, not beginning "
          "with '.'.",
          unit_keys, ARRAY_SIZE(unit_keys)},
+    [KEY_SECTION_RULE] =
+        {"[rule NAME]",
+         "What is to be done to a unit over and above the ladder, and when. NAME as for units.", rule_keys,
+         ARRAY_SIZE(rule_keys)},
 };
 
 const struct key *key_find(enum key_section section, const char *name)
@@ -305,6 +334,14 @@ const struct key *key_find(enum key_section section, const char *name)
         if (strcmp(table->keys[i].name, name) == 0)
             return &table->keys[i];
     return NULL;
+}
+
+bool key_is_known(const char *name)
+{
+    for (unsigned section = 0; section < KEY_SECTION_COUNT; section++)
+        if (key_find((enum key_section)section, name))
+            return true;
+    return false;
 }
 
 size_t key_index(enum key_section section, const struct key *key)
@@ -360,7 +397,7 @@ int key_parse(const struct key *key, void *owner, const char *text, struct why *
 {
     char shown[WHY_SHOWN_MAX], reason[WHY_TEXT_MAX], hint[WHY_TEXT_MAX];
     int r = parse_value(key, owner, text, why);
-    if (r != -EINVAL)
+    if (r != -EINVAL || why->length > 0)
         return r;
     memcpy(reason, why->text, sizeof(reason));
     memcpy(hint, why->hint, sizeof(hint));

@@ -10,13 +10,15 @@
 
 struct why {
     unsigned column; /* in: of the value's first byte in its line; 0 = 1 */
+    size_t at;       /* where in the value it is wrong (bytes from 0) ... */
+    size_t length;   /* ... and how much; 0 = the value as a whole */
     char text[WHY_TEXT_MAX];
     char hint[WHY_TEXT_MAX]; /* "" = none */
 };
 
 #define WHY_NULL ((struct why){.column = 1})
 
-/* Sets both from "TEXT\nHINT" (the format's output is divided at its first newline). Returns -EINVAL. */
+/* Sets text and hint from "TEXT\nHINT" (the format's output is divided at its first newline). Returns -EINVAL. */
 int why_set(struct why *why, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* s for a message: cut to WHY_SHOWN_MAX - 1 bytes with "..." at the end (never inside a UTF-8 character),

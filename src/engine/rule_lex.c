@@ -32,9 +32,17 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
+/* Of UTF-8, a character of two bytes: letters with marks, Greek, Cyrillic. No word of the rules has one; what a person
+ * wrote is told whole. */
+static bool begins_wide_letter(char c)
+{
+    return (unsigned char)c >= 0xC3 && (unsigned char)c <= 0xDF;
+}
+
 static bool is_word_byte(char c)
 {
-    return is_letter(c) || is_digit(c) || (c && strchr("_.-/", c));
+    return is_letter(c) || begins_wide_letter(c) || ((unsigned char)c & 0xC0) == 0x80 || is_digit(c) ||
+           (c && strchr("_.-/", c));
 }
 
 static bool is_sign_byte(char c)
@@ -98,7 +106,7 @@ static struct rule_token token_at(const char *s)
             return (struct rule_token){singles[i].kind, s, 1};
     if (begins_number(s))
         return (struct rule_token){RULE_TOKEN_NUMBER, s, number_length(s)};
-    if (is_letter(*s))
+    if (is_letter(*s) || begins_wide_letter(*s))
         return (struct rule_token){RULE_TOKEN_WORD, s, run_length(s, is_word_byte)};
     if (is_sign_byte(*s))
         return (struct rule_token){RULE_TOKEN_SIGN, s, run_length(s, is_sign_byte)};

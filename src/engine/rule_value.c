@@ -71,8 +71,8 @@ static int fail_metric(const struct rule_reader *r)
         return rule_fail(r, t, "%s: calls are not counted per method in this version\n%s", shown.text,
                          "gate.inflight, gate.queued and gate.latency_p99 judge the gate as a whole");
     if (has_prefix(t, "metric."))
-        return rule_fail(r, t, "%s: there is no [metric %.*s] section", shown.text,
-                         (int)(t->length < SLICE_MAX ? t->length - 7 : SLICE_MAX), t->start + 7);
+        return rule_fail(r, t, "%s: metrics of one's own are not supported in this version\n%s", shown.text,
+                         "weir.conf(5) lists those there are");
     const char *near = nearest_metric(t);
     return near ? rule_fail(r, t, "unknown metric %s\ndid you mean '%s'?", shown.text, near)
                 : rule_fail(r, t, "unknown metric %s\nweir.conf(5) lists the metrics", shown.text);

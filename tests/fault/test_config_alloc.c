@@ -84,13 +84,16 @@ static const char good[] = "[supervisor]\nname = docs\nstate_dir = /x\n"
                            "[unit b]\nexec = b\nafter = a\nready = exec:/bin/check x\ncapabilities = chown\n"
                            "[unit c]\nexec = c\nafter = a, b\nready = tcp:80\n"
                            "[unit d]\nwrap = uv\n"
-                           "[unit e]\nexec = e\nready = log:x\n";
+                           "[unit e]\nexec = e\nready = log:x\nnotify_exec = e \"f g\"\n"
+                           "[rule x]\nunit = a, d\nwhen = threads > 3\ndo = note\n"
+                           "[rule y]\nwhen = threads > 3 for 3s\nuntil = threads < 3\ndo = restart\n";
 static const char bad[] =
     "name = early\n[supervisor]\nname = two words\n"
     "[unit a]\nexec = node \"open\nmemory_mx = 1\nmemory_max = 4 gigs\n  indented\n"
     "[unit b]\nexec = b\nafter = c, nowhere\nmemory_max = 1G\nmemory_high = 2G\nrestart = off\n"
     "capabilities = flying\n"
     "[unit c]\nexec = c\nafter = b\nenvironment = X\nenvironment_file = /nonexistent\n"
+    "[rule x]\nunit = wroker, a, a\nwhen = thraeds > 3\ndo = hold, stop\n[rule x]\nunit = *, a\n"
     "[unit c]\nwrap = x/y\n[wibble]\n[unit bro ken\n[unit d] x\nwrap = uv\n[unit e]\nwrap = uv\n";
 
 static int load(const char *text)

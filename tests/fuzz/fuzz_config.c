@@ -20,7 +20,25 @@ static void check_report(const struct config_report *report)
         const struct config_problem *p = &report->problems[i];
         HOLDS(*p->text && !strchr(p->text, '\n'));
         HOLDS(!p->hint || (*p->hint && !strchr(p->hint, '\n')));
-        HOLDS(i == 0 || p[-1].line < p->line || (p[-1].line == p->line && strcmp(p[-1].text, p->text) != 0));
+        HOLDS((p->column > 0) == (p->excerpt != NULL) && (p->line > 0 || p->column == 0));
+        HOLDS(!p->excerpt ||
+              (!strchr(p->excerpt, '\n') && p->length > 0 && p->caret + p->length <= strlen(p->excerpt) + 1));
+        HOLDS(i == 0 || p[-1].line < p->line ||
+              (p[-1].line == p->line && (p[-1].column < p->column || strcmp(p[-1].text, p->text) != 0)));
+    }
+}
+
+/* A rule of a config that loads can be told, and is the same once it was recorded. */
+static void check_rules(const struct config *c, const struct policy *policy)
+{
+    static char text[RULE_TEXT_MAX], again[RULE_TEXT_MAX], words[RULE_WORDS_MAX];
+    HOLDS(policy->rule_count == c->rule_count && c->rule_count <= RULES_MAX);
+    for (uint32_t i = 0; i < policy->rule_count; i++) {
+        struct rule read = {0};
+        HOLDS(rule_format(&policy->rules[i], text, sizeof(text)) > 0 && rule_parse(text, &read) == 0);
+        HOLDS(rule_format(&read, again, sizeof(again)) > 0 && strcmp(text, again) == 0);
+        HOLDS(rule_describe(&read, words, sizeof(words)) > 0);
+        HOLDS(strcmp(read.name, c->rules[i].name) == 0 && read.when.count > 0 && read.action_count > 0);
     }
 }
 
@@ -35,12 +53,16 @@ static void check_config(struct config *c)
     _cleanup_free_ uint32_t *abilities = calloc(c->unit_count, sizeof(*abilities));
     if (!units || !abilities)
         abort();
-    struct policy policy = {.units = units};
+    static struct rule rules[RULES_MAX];
+    struct policy policy = {.units = units, .rules = rules};
     config_resolve(c, UINT64_C(1) << 34, abilities, &policy);
+    check_rules(c, &policy);
     for (uint32_t i = 0; i < c->unit_count; i++) {
         HOLDS((c->units[i].argv != NULL) != (c->units[i].wrap != NULL));
         HOLDS(strcmp(units[i].name, c->units[i].name) == 0 && *units[i].name);
-        HOLDS(units[i].ladder.throttle_permyriad < units[i].ladder.restart_permyriad);
+        HOLDS(units[i].ladder.restart_permyriad == 0 ||
+              units[i].ladder.throttle_permyriad < units[i].ladder.restart_permyriad);
+        HOLDS(c->rule_count == RULES_MAX || units[i].rules >> c->rule_count == 0);
     }
 }
 

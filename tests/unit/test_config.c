@@ -312,6 +312,7 @@ static void a_fast_interval_is_never_the_slower_one(void **state)
 union owner {
     struct config supervisor;
     struct config_unit unit;
+    struct config_rule rule;
 };
 
 static void init_owner(enum key_section section, union owner *o)
@@ -417,6 +418,8 @@ static void the_sample_loads(void **state)
     unsigned keys = 0;
     for (char *line = text; line; line = strchr(line, '\n')) {
         line += *line == '\n';
+        if (strncmp(line, "#[rule", 6) == 0)
+            break; /* a rule is whole or not there */
         bool is_key = line[0] == '#' && line[1] >= 'a' && line[1] <= 'z';
         if (!is_key || strncmp(line, "#exec", 5) == 0)
             continue;
@@ -434,7 +437,29 @@ static void the_sample_loads(void **state)
         config_deinit(&with_key);
         *hash = '#';
     }
-    assert_int_equal(keys + 1, key_tables[0].count + key_tables[1].count);
+    assert_int_equal(keys + 1, key_tables[KEY_SECTION_SUPERVISOR].count + key_tables[KEY_SECTION_UNIT].count);
+}
+
+/* The sample's rule is one, once its lines are taken in together, and the limit that it speaks of. */
+static void the_rule_of_the_sample_loads(void **state)
+{
+    (void)state;
+    static char text[64 * 1024];
+    FILE *out = fmemopen(text, sizeof(text), "w");
+    config_print_sample(out);
+    fclose(out);
+    bool is_rule = false;
+    for (char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        is_rule |= strncmp(line, "#[rule", 6) == 0;
+        if ((is_rule && *line == '#' && line[1] != ' ' && strncmp(line, "#unit", 5) != 0) ||
+            strncmp(line, "#memory_max", 11) == 0)
+            *line = '\n';
+    }
+    struct config c = config_text_good(text);
+    assert_int_equal(c.rule_count, 1);
+    assert_int_equal(c.rules[0].rule.limit_count, 4);
+    config_deinit(&c);
 }
 
 static void the_manual_names_every_key(void **state)
@@ -449,6 +474,15 @@ static void the_manual_names_every_key(void **state)
             (void)snprintf(word, sizeof(word), "\n*%s* = ", key_tables[section].keys[i].name);
             assert_non_null(strstr(text, word));
         }
+    for (size_t i = 0; i < rule_metric_count; i++) {
+        struct text name = TEXT_NULL;
+        text_add(&name, "\n*");
+        for (const char *c = rule_metrics[i].name; *c; c++)
+            text_add(&name, "%s%c", *c == '.' || *c == '_' ? "\\" : "", *c); /* as scdoc wants them */
+        text_add(&name, "* _");
+        assert_non_null(strstr(text, text_peek(&name)));
+        text_deinit(&name);
+    }
 }
 
 /* A thousand problems are told in the order of their lines, and once each. */
@@ -497,6 +531,7 @@ int main(void)
         cmocka_unit_test(every_row_is_whole),
         cmocka_unit_test(values_are_written_as_they_are_read),
         cmocka_unit_test(the_sample_loads),
+        cmocka_unit_test(the_rule_of_the_sample_loads),
         cmocka_unit_test(the_manual_names_every_key),
         cmocka_unit_test(problems_come_in_the_order_of_lines),
         cmocka_unit_test(deinit_is_idempotent),

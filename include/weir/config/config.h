@@ -129,14 +129,18 @@ struct config {
 };
 
 struct config_problem {
-    unsigned line; /* 0 = the file as a whole */
-    char *text;    /* what is wrong: "unknown key 'memory_mx' in [unit worker]" */
-    char *hint;    /* what would be right: "did you mean 'memory_max'?"; may be NULL */
+    unsigned line;   /* 0 = the file as a whole */
+    unsigned column; /* from 1: the first byte of what is wrong; 0 = the line as a whole */
+    char *text;      /* what is wrong: "unknown key 'memory_mx' in [unit worker]" */
+    char *hint;      /* what would be right: "did you mean 'memory_max'?"; may be NULL */
+    char *excerpt;   /* with a column: the line, a long one cut around it; else NULL */
+    size_t caret;    /* offset in the excerpt of what is wrong ... */
+    size_t length;   /* ... and its length, both in bytes; at the end of the line one past it, 1 */
 };
 
 struct config_report {
     size_t count;
-    struct config_problem *problems; /* ordered by line */
+    struct config_problem *problems; /* ordered by line, then by column */
 };
 
 /*
@@ -149,7 +153,11 @@ int config_load(const char *path, struct config *ret, struct config_report *repo
 void config_deinit(struct config *c); /* idempotent */
 void config_report_deinit(struct config_report *r);
 
-/* Writes "PATH:LINE: TEXT\n    HINT\n" per problem. */
+/* Writes "PATH:LINE: TEXT\n    HINT\n" per problem; one with a column as
+ *     PATH:LINE:COLUMN: TEXT
+ *         when = memory.curent > 1G
+ *                ^~~~~~~~~~~~~
+ *         HINT */
 void config_report_print(const struct config_report *r, const char *path, FILE *out);
 
 /*
@@ -175,9 +183,12 @@ enum config_change_type {
     CONFIG_CHANGE_REMOVED
 };
 
+/* The key by which a change of the rules' order is told: from and to list those that both configs have. */
+#define CONFIG_KEY_RULES "rules"
+
 struct config_change {
-    char unit[UNIT_NAME_MAX]; /* "" = [supervisor], or a rule */
-    char rule[UNIT_NAME_MAX]; /* [rule NAME]; "" = none. A rule that only moved is told by key "order" */
+    char unit[UNIT_NAME_MAX]; /* [unit NAME]; "" = [supervisor], or a rule's */
+    char rule[UNIT_NAME_MAX]; /* [rule NAME]; "" = [supervisor], or a unit's */
     const char *key;          /* NULL for ADDED and REMOVED */
     enum config_change_type type;
     char *from, *to; /* as a person reads them; environment values are not shown */
@@ -189,8 +200,8 @@ int config_compare(const struct config *from, const struct config *to, struct co
                    size_t *ret_count);
 void config_changes_free(struct config_change *changes, size_t count);
 
-/* Prints a commented sample config (every key with its default), respectively the key part of the man
- * page in scdoc syntax. Both come from the table. */
+/* Prints a commented sample config (every key with its default), respectively the part of the man page about
+ * keys and rules in scdoc syntax. Both come from the tables. */
 void config_print_sample(FILE *out);
 void config_print_scdoc(FILE *out);
 
