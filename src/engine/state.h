@@ -9,6 +9,7 @@
  *   operator.c   what people ask
  *   ladder.c     samples: levels, growth, time to the limit, restart for memory
  *   throttle.c   holding back and letting go: throttle, freeze pulses
+ *   steer.c      memory.high of a throttle, by progress and headroom
  *   reclaim.c    taking memory back, chunk after chunk
  *   hold.c       fewer requests, or none for now (gate)
  *   recycle.c    what restarting for memory costs, and when to give it up
@@ -122,6 +123,15 @@ struct owner {
     char name[DECISION_RULE_MAX];
 };
 
+/* Readings at the last look at a throttle's memory.high; UINT64_MAX = not read. */
+struct unit_steer {
+    uint64_t id; /* the last STEER */
+    uint64_t look_us;
+    uint64_t current, cpu_us, scanned, stolen, climbs;
+    bool parked;                     /* it was at its high */
+    uint64_t stall_us, stall_climbs; /* nothing done since, memory.events.high then; USEC_INFINITY = not so */
+};
+
 struct unit_throttle {
     bool on;
     struct owner owner;
@@ -135,7 +145,8 @@ struct unit_throttle {
     uint64_t since_us;
     uint64_t bound_us; /* how long it may last */
     uint64_t start_used;
-    uint64_t high;     /* the memory.high it set; 0 = none */
+    uint64_t high; /* the memory.high it set; 0 = none */
+    struct unit_steer steer;
     struct hold still; /* not growing, of its own accord */
     uint64_t cooldown_until_us, level_cooldown_until_us;
     uint64_t ended_us;
@@ -342,7 +353,13 @@ struct decision *ladder_emit(struct turn *t, struct engine_unit *u, enum decisio
                              const struct why *why);
 void ladder_restart(struct turn *t, struct engine_unit *u, const struct why *why, bool kill_now);
 
+/* steer.c */
+uint64_t steer_high(const struct turn *t, const struct engine_unit *u);
+void steer_begin(const struct turn *t, struct engine_unit *u);
+void steer_judge(struct turn *t, struct engine_unit *u);
+
 /* throttle.c */
+extern const char throttle_rule[];
 void throttle_judge(struct turn *t, struct engine_unit *u);
 void throttle_time_bound(struct turn *t, struct engine_unit *u);
 void throttle_pulse(struct turn *t, struct engine_unit *u);

@@ -25,18 +25,18 @@
  * go too early if memory reaches it after all: the level may then throttle at once, so that at most one throttle by
  * eta, jump or pressure and one by level fall into one cool-down.
  *
- * memory.high is set midway between memory.current and the critical level. Below memory.current the kernel
- * would reclaim in the writer and charge the penalty at once; at the critical level it would come too late:
- * the penalty grows with the square of the excess and is 2 s per charge from ~18 %. With nothing to reclaim
- * and no swap a unit parks there for ever and looks alive, so the bound in time is what makes it safe; and
- * since a throttle raises the very pressure it is steered by, release looks at memory, never at pressure.
+ * memory.high stands where steer.c puts it. A throttle raises the very pressure that it may have begun for: release
+ * looks at memory and time, never at pressure, and the next throttle counts no pressure from before its end.
  *
  * Without memory.high, freeze pulses: PULSE_FREEZE and PULSE_THAW in turn, each bounded by a timer. Frozen
  * tasks show no pressure and allocate nothing. Never while starting (nobody could see it get ready), never
  * at a stop (a frozen unit cannot answer SIGTERM).
  *
  * At the time bound a unit above the throttle level that has grown and grows on, or is at the restart level, is
- * restarted (no-help). One that stands still there works within its means: it is let go and left alone.
+ * restarted (no-help). One that stands still there works within its means: it is let go and left alone. One that
+ * memory.high stalls is restarted before that (stalled, steer.c).
+ *
+ * What a rule began ends with the rule, at the time bound, or when it stalls; it never restarts.
  */
 #include "state.h"
 
@@ -44,22 +44,8 @@
 #define STILL_US            USEC_PER_SEC /* chosen: the base interval; five freezes' length */
 #define SLOWED              8 /* chosen: the cpu share makes a busy thread 4 times slower, pulses halve that */
 #define OUTCOME_COOLDOWN_US (60 * USEC_PER_SEC) /* chosen: a failed action is tried again once a minute */
-#define PAGE_MASK           UINT64_C(4095)
 
-static const char throttle_rule[] = "ladder.throttle";
-
-/* The user's own memory.high stays when it is the lower one. */
-static uint64_t throttle_high(const struct turn *t, const struct engine_unit *u)
-{
-    const struct unit_policy *p = unit_policy(t, u);
-    const struct memory_view *m = &u->memory;
-    uint64_t critical = ladder_level(m->limit, p->ladder.critical_permyriad);
-    uint64_t high = m->current;
-    if (critical > m->current)
-        high += (critical - m->current) / 2;
-    high = (high + PAGE_MASK) & ~PAGE_MASK;
-    return high < p->memory_high_bytes ? high : p->memory_high_bytes;
-}
+const char throttle_rule[] = "ladder.throttle";
 
 static bool pulses_help(const struct turn *t, const struct engine_unit *u)
 {
@@ -104,7 +90,7 @@ static void throttle_begin(struct turn *t, struct engine_unit *u, const struct w
     struct decision *d = ladder_emit(t, u, DECISION_THROTTLE, why);
     d->observe = observe;
     d->amount[0] = p->abilities & ABILITY_CPU_MAX ? p->ladder.throttle_cpu_permyriad : 0;
-    d->amount[1] = high_helps(t, u) ? throttle_high(t, u) : 0;
+    d->amount[1] = high_helps(t, u) ? steer_high(t, u) : 0;
 
     u->throttle = (struct unit_throttle){
         .on = true,
@@ -118,6 +104,7 @@ static void throttle_begin(struct turn *t, struct engine_unit *u, const struct w
         .high = d->observe ? 0 : d->amount[1],
         .reached_level = why->reason == REASON_MEMORY_LEVEL,
     };
+    steer_begin(t, u);
     unit_arm(u, TIMER_THROTTLE, engine_later(t->event->t_us, p->ladder.throttle_max_us));
     if (!d->observe && pulses_help(t, u))
         pulse(t, u, why);
@@ -330,6 +317,8 @@ void throttle_judge(struct turn *t, struct engine_unit *u)
     } else if (!u->throttle.owner.is_rule) {
         judge_release(t, u);
     }
+    if (u->throttle.on)
+        steer_judge(t, u);
 }
 
 bool throttle_may_restart(const struct turn *t, const struct engine_unit *u)
@@ -393,7 +382,7 @@ void ladder_outcome(struct turn *t, struct engine_unit *u)
 
     if (id == u->notify_id) {
         u->cannot.notify_until_us = until;
-    } else if (u->throttle.on && id == u->throttle.id) {
+    } else if (u->throttle.on && (id == u->throttle.id || id == u->throttle.steer.id)) {
         u->cannot.throttle_until_us = until;
         throttle_end(t, u, &why);
     } else if (u->throttle.on && id == u->throttle.pulse_id) {

@@ -316,7 +316,7 @@ static void test_throttle_bound_and_cooldown(void **state)
     kit_memory(&k, 21 * SEC, 0, 760 * MB);
     const struct decision *d = kit_find(&k, DECISION_THROTTLE);
     assert_int_equal(d->amount[0], 2500);
-    assert_int_equal(d->amount[1], 855 * MB); /* midway from 760 to 950 */
+    assert_int_equal(d->amount[1], 805 * MB); /* midway from 760 to 850 */
     kit_memory(&k, 25 * SEC, 0, 740 * MB);
     assert_int_equal(due_at(&k, 31 * SEC, DECISION_UNTHROTTLE)->reason, REASON_TIME_BOUND);
     sampled_at(&k, 41 * SEC, 790 * MB, DECISION_THROTTLE);
