@@ -60,6 +60,8 @@ struct engine *engine_new(size_t unit_capacity)
 
 struct engine *engine_free(struct engine *e)
 {
+    if (e)
+        free(e->rules);
     free(e);
     return NULL;
 }
@@ -298,6 +300,7 @@ static void policy_changed(struct turn *t, struct engine_unit *u)
     throttle_policy(t, u);
     hold_policy(t, u);
     reclaim_policy(t, u);
+    rules_policy(t, u);
     if (u->due[TIMER_READY] != USEC_INFINITY)
         u->due[TIMER_READY] = engine_later(u->state_since_us, p->ready_timeout_us);
     if (!p->enabled) {

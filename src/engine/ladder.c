@@ -227,7 +227,7 @@ static void look_at_cache(struct memory_view *m, const struct sample *s, uint64_
     }
 }
 
-static uint64_t memory_limit(const struct unit_policy *p, const struct sample *s)
+uint64_t ladder_memory_limit(const struct unit_policy *p, const struct sample *s)
 {
     uint64_t limit = sample_has(s, SAMPLE_MEMORY_MAX) ? s->value[SAMPLE_MEMORY_MAX] : UINT64_MAX;
     return limit < p->memory_max_bytes ? limit : p->memory_max_bytes;
@@ -287,7 +287,7 @@ static bool look(struct turn *t, struct engine_unit *u)
     m->metric = metric;
     m->current = s->value[SAMPLE_MEMORY_CURRENT];
     m->used = m->current > m->cache ? m->current - m->cache : 0;
-    m->limit = memory_limit(unit_policy(t, u), s);
+    m->limit = ladder_memory_limit(unit_policy(t, u), s);
     struct window_row row = {
         .t_us = t->event->t_us,
         .used_bytes = m->used,
@@ -327,10 +327,16 @@ static void keep_fast(struct turn *t, struct engine_unit *u, bool changed)
         u->fast_until_us = engine_later(t->event->t_us, FAST_QUIET_US);
 }
 
+bool ladder_is_planned(const struct turn *t, const struct engine_unit *u)
+{
+    return u->ready_us != USEC_INFINITY &&
+           t->event->t_us - u->started_us >= unit_policy(t, u)->recycle_min_life_us;
+}
+
 void ladder_restart(struct turn *t, struct engine_unit *u, const struct why *why, bool kill_now)
 {
     const struct unit_policy *p = unit_policy(t, u);
-    bool planned = u->ready_us != USEC_INFINITY && t->event->t_us - u->started_us >= p->recycle_min_life_us;
+    bool planned = ladder_is_planned(t, u);
     uint64_t held_back = u->throttle.on ? t->event->t_us - u->throttle.since_us : 0;
 
     if (p->mode == UNIT_MODE_OBSERVE) {
@@ -394,23 +400,32 @@ static bool restart_is_due(struct turn *t, struct engine_unit *u, struct why *wh
     return false;
 }
 
-static bool judge_restart(struct turn *t, struct engine_unit *u)
+/* A restart that is due: is it done? */
+static bool judge_restart(struct turn *t, struct engine_unit *u, const struct why *why)
 {
-    struct why why;
-    if (!restart_is_due(t, u, &why))
+    u->rejected |= recycle_rejected(u);
+    if (recycle_is_off(u) || recycle_would_have(u))
         return false;
-    u->rejected |= (u->recycle.off_cost ? 1U << REJECTED_COST : 0) |
-                   (u->recycle.off_baseline ? 1U << REJECTED_BASELINE : 0);
-    if (recycle_is_off(u) || u->recycle.would_have)
-        return false;
-    ladder_restart(t, u, &why, why.reason == REASON_MEMORY_CRITICAL);
+    ladder_restart(t, u, why, why->reason == REASON_MEMORY_CRITICAL);
     return true;
+}
+
+uint32_t ladder_notify(struct turn *t, struct engine_unit *u, const struct why *why)
+{
+    const struct unit_policy *p = unit_policy(t, u);
+    uint64_t now = t->event->t_us;
+    if (!(p->abilities & ABILITY_NOTIFY) || now < u->cannot.notify_until_us)
+        return 1U << REJECTED_UNSUPPORTED;
+    if (u->notified_us != USEC_INFINITY && now - u->notified_us < p->ladder.notify_cooldown_us)
+        return 1U << REJECTED_COOLDOWN;
+    u->notify_id = ladder_emit(t, u, DECISION_NOTIFY, why)->id;
+    u->notified_us = now;
+    return 0;
 }
 
 static void judge_notify(struct turn *t, struct engine_unit *u)
 {
     const struct unit_policy *p = unit_policy(t, u);
-    uint64_t now = t->event->t_us;
     uint64_t threshold = ladder_level(u->memory.limit, p->ladder.notify_permyriad);
     if (!ladder_reached(&u->memory, p->ladder.notify_permyriad))
         return;
@@ -420,13 +435,9 @@ static void judge_notify(struct turn *t, struct engine_unit *u)
         u->told |= 1U << DECISION_NOTIFY;
         return;
     }
-    if (now < u->cannot.notify_until_us ||
-        (u->notified_us != USEC_INFINITY && now - u->notified_us < p->ladder.notify_cooldown_us))
-        return;
     struct why why = why_of(notify_rule, REASON_MEMORY_LEVEL);
     why_measure(&why, u->memory.metric, u->memory.used, threshold);
-    u->notify_id = ladder_emit(t, u, DECISION_NOTIFY, &why)->id;
-    u->notified_us = now;
+    ladder_notify(t, u, &why);
 }
 
 /* The grace is cut short when memory does not wait for it. */
@@ -438,6 +449,20 @@ static void judge_stopping(struct turn *t, struct engine_unit *u)
         unit_kill(t, u, REASON_MEMORY_CRITICAL);
 }
 
+/* Below a restart. Without a memory reading or a limit there is only what a rule began. */
+static void judge_steps(struct turn *t, struct engine_unit *u, bool judged)
+{
+    bool starting = u->state == UNIT_STATE_STARTING;
+    if (judged)
+        judge_notify(t, u);
+    if (!starting && (judged || u->reclaim.owner.is_rule))
+        reclaim_judge(t, u);
+    if (!starting && judged)
+        hold_judge(t, u);
+    if (judged)
+        throttle_judge(t, u);
+}
+
 void ladder_sample(struct turn *t, struct engine_unit *u)
 {
     bool changed = counters_changed(u, &t->event->sample);
@@ -446,20 +471,19 @@ void ladder_sample(struct turn *t, struct engine_unit *u)
     if (judged)
         hold_critical(t, u);
     keep_fast(t, u, changed);
-    if (!judged)
-        return;
-    if (u->state == UNIT_STATE_STOPPING)
+    if (judged && u->state == UNIT_STATE_STOPPING)
         judge_stopping(t, u);
     if (!unit_is_running(u) || u->frozen)
         return;
     u->rejected = 0;
     recycle_sample(t, u);
-    if (judge_restart(t, u) || u->recycle.would_have)
+
+    struct why why;
+    bool due = judged && restart_is_due(t, u, &why);
+    bool critical = due && why.reason == REASON_MEMORY_CRITICAL;
+    if ((critical && judge_restart(t, u, &why)) || rules_sample(t, u))
+        return;
+    if ((due && !critical && judge_restart(t, u, &why)) || recycle_would_have(u))
         return; /* mode observe: what comes after a restart that was not done tells nothing */
-    judge_notify(t, u);
-    if (u->state != UNIT_STATE_STARTING) {
-        reclaim_judge(t, u);
-        hold_judge(t, u);
-    }
-    throttle_judge(t, u);
+    judge_steps(t, u, judged);
 }

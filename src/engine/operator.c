@@ -36,7 +36,7 @@ static void forgive(struct engine_unit *u)
 {
     unit_forgive(u);
     recycle_allow(u);
-    u->held_down = false;
+    u->held_down = u->held_by_rule = false;
 }
 
 static void start_again(struct turn *t, struct engine_unit *u)
@@ -79,6 +79,7 @@ static void start(struct turn *t, struct engine_unit *u)
 static void stop(struct turn *t, struct engine_unit *u)
 {
     u->held_down = true;
+    u->held_by_rule = false;
     u->want_start = false;
     unit_refuse_pending(t, u, &why_operator);
     if (u->state == UNIT_STATE_STOPPED || u->state == UNIT_STATE_BACKOFF) {

@@ -32,7 +32,7 @@ struct field {
 #f, offsetof(struct unit_policy, ladder.f), sizeof(((struct ladder_policy *)0)->f)                   \
     }
 
-static const struct field policy_fields[] = {P(interval_us), P(fast_interval_us), P(seed)};
+static const struct field policy_fields[] = {P(interval_us), P(fast_interval_us), P(seed), P(rule_count)};
 
 static const struct field unit_fields[] = {
     U(kind),
@@ -236,4 +236,51 @@ int policy_text_apply_unit(struct unit_policy *ret, const char *text)
 {
     ret->after_count = 0;
     return for_each_word(text, set_unit_word, ret);
+}
+
+static int apply_rule_row(struct policy *p, uint32_t index, const char *text)
+{
+    struct rule rule;
+    if (index >= RULES_MAX || rule_parse(text, &rule) < 0)
+        return -EINVAL;
+    p->rules[index] = rule;
+    return 0;
+}
+
+static int apply_unit_row(struct policy *p, uint16_t unit, const char *text)
+{
+    if (unit >= POLICY_UNITS_MAX)
+        return -EINVAL;
+    struct unit_policy row = p->units[unit];
+    if (unit >= p->unit_count)
+        policy_unit_defaults(&row);
+    int r = policy_text_apply_unit(&row, text);
+    if (r < 0)
+        return r;
+    for (uint32_t i = p->unit_count; i < unit; i++)
+        policy_unit_defaults(&p->units[i]);
+    p->units[unit] = row;
+    if (unit >= p->unit_count)
+        p->unit_count = unit + 1U;
+    return 0;
+}
+
+static int apply_supervisor_row(struct policy *p, const char *text)
+{
+    struct policy row = *p;
+    int r = policy_text_apply(&row, text);
+    if (r == 0 && row.rule_count > RULES_MAX)
+        r = -EINVAL;
+    if (r == 0)
+        *p = row;
+    return r;
+}
+
+int policy_text_apply_row(struct policy *p, uint16_t unit, const char *text)
+{
+    if (unit == UNIT_NONE)
+        return apply_supervisor_row(p, text);
+    if (unit >= POLICY_ROW_RULE)
+        return apply_rule_row(p, unit - POLICY_ROW_RULE, text);
+    return apply_unit_row(p, unit, text);
 }

@@ -25,13 +25,26 @@ bool recycle_is_off(const struct engine_unit *u)
     return u->recycle.off_cost || u->recycle.off_baseline;
 }
 
+uint32_t recycle_rejected(const struct engine_unit *u)
+{
+    return (u->recycle.off_cost ? 1U << REJECTED_COST : 0) |
+           (u->recycle.off_baseline ? 1U << REJECTED_BASELINE : 0);
+}
+
+bool recycle_would_have(const struct engine_unit *u)
+{
+    return u->recycle.would_have || u->recycle.would_have_by_rule;
+}
+
 void recycle_reset(struct engine_unit *u)
 {
+    u->recycle.would_have_by_rule = false;
     u->recycle.off_baseline = u->recycle.baseline_seen = u->recycle.would_have = false;
 }
 
 void recycle_allow(struct engine_unit *u)
 {
+    u->recycle.would_have_by_rule = false;
     u->recycle.off_baseline = u->recycle.off_cost = u->recycle.would_have = false;
     u->recycle.count = u->recycle.next = 0;
 }
@@ -113,9 +126,11 @@ void recycle_sample(struct turn *t, struct engine_unit *u)
 {
     const struct unit_policy *p = unit_policy(t, u);
     uint32_t recycles;
-    judge_baseline(t, u);
     if (u->recycle.off_cost && share(t, u, &recycles) < p->recycle_cost_permyriad / 2)
         u->recycle.off_cost = false;
+    if (!u->memory.valid || !sample_has(&t->event->sample, SAMPLE_MEMORY_CURRENT))
+        return;
+    judge_baseline(t, u);
     if (u->memory.used < ladder_level(u->memory.limit, p->ladder.release_permyriad))
         u->recycle.off_baseline = u->recycle.would_have = false;
 }

@@ -85,7 +85,7 @@ static void adopt(struct turn *t, struct engine_unit *u)
     const struct event *event = t->event;
     struct why why = why_of(lifecycle_rule, REASON_ADOPTED);
 
-    u->held_down = false;
+    u->held_down = u->held_by_rule = false;
     u->via = UNIT_NONE;
     begin_life(t, u, event->generation > u->generation ? event->generation : u->generation + 1);
     u->pid = event->spawned.pid;
@@ -165,7 +165,7 @@ static enum decision_reason why_not(const struct turn *t, const struct engine_un
     if (!unit_policy(t, u)->enabled)
         return REASON_CONFIGURED;
     if (u->held_down)
-        return REASON_OPERATOR;
+        return u->held_by_rule ? REASON_RULE : REASON_OPERATOR;
     if (u->state == UNIT_STATE_FAILED)
         return REASON_BUDGET_SPENT;
     if (u->pending_count == PENDING_MAX)
@@ -181,6 +181,8 @@ void unit_arrived(struct turn *t, struct engine_unit *u)
 
     if (unit_policy(t, u)->kind != UNIT_KIND_WRAPPED)
         why.reason = REASON_CONFIGURED; /* weir starts this one itself */
+    if (why.reason == REASON_RULE)
+        why.rule = u->stop_rule;
     if (why.reason != REASON_NONE) {
         refuse(t, u, ticket, &why);
         return;

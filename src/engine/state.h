@@ -13,11 +13,12 @@
  *   reclaim.c    taking memory back, chunk after chunk
  *   hold.c       fewer requests, or none for now (gate)
  *   recycle.c    what restarting for memory costs, and when to give it up
+ *   rules.c      what people wrote: rules at work; rule_eval.c their conditions, rule_book.c their memory
  *   window.c     the last seconds' readings
  *   jump.c       the largest jump of the last minute
  *
  * Everything here runs inside one engine_step: a `struct turn` is that call. No part reads a clock,
- * allocates or keeps a pointer that outlives the turn (rule names are string literals).
+ * allocates or keeps a pointer that outlives the turn (rule names are string literals, or the unit keeps them).
  */
 #ifndef WEIR_ENGINE_STATE_H
 #define WEIR_ENGINE_STATE_H
@@ -35,7 +36,9 @@
 /* Per unit at most: a conclusion with FAIL, four REFUSE, STATE; or RESTART, UNTHROTTLE, RELEASE, STATE, TERM after
  * timers. */
 #define DECISIONS_PER_UNIT 16
-#define DECISIONS_EXTRA    8 /* the supervisor's own, and the event's unit a second time */
+/* The supervisor's own, the event's unit a second time, and at a sample its rules: a decision for each action, and
+ * what they let go. */
+#define DECISIONS_EXTRA (8 + RULES_MAX * RULE_ACTIONS_MAX + 4)
 
 #define BASELINE_WAIT_US (2 * USEC_PER_SEC) /* chosen: two base intervals; what rises later is growth */
 
@@ -76,7 +79,7 @@ enum stop_then {
 
 /* The grounds of a decision. */
 struct why {
-    const char *rule; /* string literal */
+    const char *rule; /* string literal, or kept by the unit */
     enum decision_reason reason;
     enum decision_metric metric;
     uint64_t observed;
@@ -195,8 +198,9 @@ struct unit_recycle {
     uint32_t next, count;
     uint64_t open_us; /* RESTART for memory decided, not READY yet; USEC_INFINITY = none */
     bool off_cost, off_baseline;
-    bool baseline_seen; /* the first sample after ready was judged */
-    bool would_have;    /* mode observe: decided, not done; again only after a release */
+    bool baseline_seen;      /* the first sample after ready was judged */
+    bool would_have_by_rule; /* the same by a rule; until that is over */
+    bool would_have;         /* mode observe: decided, not done; again only after a release */
 };
 
 struct ticket {
@@ -217,12 +221,15 @@ struct engine_unit {
 
     bool want_start; /* waits for its `after` units */
     bool ever_ready;
-    bool held_down;    /* stopped by an operator */
+    bool held_down;    /* stopped by an operator, or ... */
+    bool held_by_rule; /* ... by a rule */
     bool switched_off; /* stopped because its policy disabled it */
     bool known;        /* was there at RUN, or added since */
     bool needed;       /* at the end: a running service stops before it */
     bool frozen;       /* by an operator */
     struct unit_stop stop;
+    char stop_rule
+        [DECISION_RULE_MAX]; /* the rule that last stopped it: the stop's why may outlive the policy */
 
     uint16_t via; /* the unit that started it */
     uint32_t via_generation;
@@ -260,8 +267,11 @@ struct engine_unit {
     struct jumps jumps;
 };
 
+struct rule_book;
+
 struct engine {
     size_t capacity;
+    struct rule_book *rules; /* NULL before engine_prepare */
     uint64_t now_us;
     uint64_t next_id;
     uint64_t next_due_us;        /* not later than the earliest armed timer */
@@ -352,6 +362,10 @@ bool ladder_hold_confirmed(struct hold *h, bool condition, uint64_t now_us, uint
 struct decision *ladder_emit(struct turn *t, struct engine_unit *u, enum decision_kind kind,
                              const struct why *why);
 void ladder_restart(struct turn *t, struct engine_unit *u, const struct why *why, bool kill_now);
+bool ladder_is_planned(const struct turn *t, const struct engine_unit *u); /* a restart now is no failure */
+uint64_t ladder_memory_limit(const struct unit_policy *p, const struct sample *s); /* UINT64_MAX = none */
+/* What hinders it, as a mask of 1 << enum decision_rejection; 0 = told. */
+uint32_t ladder_notify(struct turn *t, struct engine_unit *u, const struct why *why);
 
 /* steer.c */
 uint64_t steer_high(const struct turn *t, const struct engine_unit *u);
@@ -404,10 +418,17 @@ void reclaim_end_of(struct engine_unit *u, const char *rule);
 
 /* recycle.c */
 bool recycle_is_off(const struct engine_unit *u);
+bool recycle_would_have(const struct engine_unit *u);   /* mode observe: what follows tells nothing */
+uint32_t recycle_rejected(const struct engine_unit *u); /* why, as a mask of 1 << enum decision_rejection */
 void recycle_reset(struct engine_unit *u);
 void recycle_allow(struct engine_unit *u); /* an operator or a new policy */
 void recycle_began(struct turn *t, struct engine_unit *u);
 void recycle_ready(struct turn *t, struct engine_unit *u);
 void recycle_sample(struct turn *t, struct engine_unit *u);
+
+/* rules.c */
+bool rules_sample(struct turn *t,
+                  struct engine_unit *u); /* whether nothing more is to be done at this sample */
+void rules_policy(struct turn *t, struct engine_unit *u);
 
 #endif

@@ -324,7 +324,7 @@ void throttle_judge(struct turn *t, struct engine_unit *u)
 bool throttle_may_restart(const struct turn *t, const struct engine_unit *u)
 {
     return !u->throttle.owner.is_rule && unit_policy(t, u)->ladder.restart_permyriad != 0 &&
-           u->state != UNIT_STATE_STARTING && !recycle_is_off(u) && !u->recycle.would_have;
+           u->state != UNIT_STATE_STARTING && !recycle_is_off(u) && !recycle_would_have(u);
 }
 
 void throttle_end_in_vain(struct turn *t, struct engine_unit *u, const struct why *why)

@@ -12,6 +12,10 @@
  *                                        or none
  *     policy NAME key=value ...          the same for a unit that exists; follow it with a policy event
  *     supervisor key=value ...           interval, fast_interval, seed
+ *     rule NAME: when CONDITION; ...     a rule, or the rule of that name anew; the parts as in a config, in any order:
+ *                                        until CONDITION; do ACTION, ...; limit N per TIME; mode observe;
+ *                                        unit a, b (without it: every unit so far)
+ *     norule NAME                        the rule is gone; follow a change of rules with a policy event for each unit
  *     manual                             the trace answers decisions itself
  *     host NAME key=value ...            manners: ready=, term=, kill=, exit_after= (times or "never"), code=,
  *                                        signal=, oom=, spawn_error=, outcome_error=, life=BASE+RATE,
@@ -226,6 +230,64 @@ static void do_policy(struct story *s, char **rest)
     set_policy(s, unit, rest);
 }
 
+/* Bit i: unit i. */
+static uint64_t units_named(const struct story *s, char *names)
+{
+    char *rest = NULL;
+    uint64_t mask = names ? 0 : UINT64_MAX;
+    for (char *w = names ? strtok_r(names, ", ", &rest) : NULL; w; w = strtok_r(NULL, ", ", &rest))
+        mask |= UINT64_C(1) << unit_named(s, w);
+    return mask;
+}
+
+static void set_rule_part(struct story *s, struct rule *r, const char *key, const char *value)
+{
+    struct rule_error error;
+    int e = -EINVAL;
+    snprintf(error.text, sizeof(error.text), "no such part of a rule");
+    if (strcmp(key, "when") == 0)
+        e = rule_parse_condition(value, &r->when, &error);
+    else if (strcmp(key, "until") == 0)
+        e = rule_parse_condition(value, &r->until, &error);
+    else if (strcmp(key, "do") == 0)
+        e = rule_parse_actions(value, r, &error);
+    else if (strcmp(key, "limit") == 0)
+        e = rule_parse_limit(value, r, &error);
+    else if (strcmp(key, "mode") == 0)
+        e = choose("mode", value) >= 0 ? 0 : -EINVAL;
+    if (e < 0)
+        broken(s, "%s %s: %s", key, value, error.text);
+    r->observe = r->observe || (strcmp(key, "mode") == 0 && choose("mode", value) == UNIT_MODE_OBSERVE);
+}
+
+static void do_rule(struct story *s, char **rest)
+{
+    char *name = strtok_r(NULL, ": \t", rest), *units = NULL;
+    if (!name || strlen(name) >= UNIT_NAME_MAX)
+        broken(s, "rule NAME: ...");
+    struct rule r = {0};
+    strcpy(r.name, name);
+    for (char *part; (part = strtok_r(NULL, ";", rest));) {
+        part += strspn(part, ": \t");
+        char *value = part + strcspn(part, " ");
+        if (*value)
+            *value++ = '\0';
+        if (strcmp(part, "unit") == 0)
+            units = value;
+        else
+            set_rule_part(s, &r, part, value);
+    }
+    if (!sim_put_rule(&s->sim, &r, units_named(s, units)))
+        broken(s, "no room for the rule");
+}
+
+static void do_norule(struct story *s, char **rest)
+{
+    char *name = word(rest);
+    if (!name || !sim_drop_rule(&s->sim, name))
+        broken(s, "no rule named %s", name ? name : "(nothing)");
+}
+
 static void do_supervisor(struct story *s, char **rest)
 {
     for (char *w; (w = word(rest));) {
@@ -435,10 +497,11 @@ static const struct directive {
     const char *name;
     void (*run)(struct story *, char **);
 } directives[] = {
-    {"unit", do_unit},     {"policy", do_policy}, {"supervisor", do_supervisor},
-    {"manual", do_manual}, {"host", do_host},     {"set", do_set},
-    {"ramp", do_ramp},     {"hold", do_hold},     {"at", do_at},
-    {"wait", do_wait},     {"view", do_view},
+    {"unit", do_unit}, {"policy", do_policy}, {"supervisor", do_supervisor},
+    {"rule", do_rule}, {"norule", do_norule}, {"manual", do_manual},
+    {"host", do_host}, {"set", do_set},       {"ramp", do_ramp},
+    {"hold", do_hold}, {"at", do_at},         {"wait", do_wait},
+    {"view", do_view},
 };
 
 static void run_line(struct story *s, char *line)

@@ -18,6 +18,7 @@ void sim_init(struct sim *s, FILE *out)
     *s = (struct sim){.out = out, .obedient = true, .next_ticket = 1, .next_pid = 100};
     policy_defaults(&s->policy);
     s->policy.units = s->units;
+    s->policy.rules = s->rules;
     s->engine = engine_new(SIM_UNITS_MAX);
     if (!s->engine)
         abort();
@@ -54,6 +55,53 @@ int sim_add_unit(struct sim *s, const char *name)
     };
     s->policy.unit_count++;
     return (int)i;
+}
+
+static uint32_t rule_index(const struct sim *s, const char *name)
+{
+    uint32_t i = 0;
+    while (i < s->policy.rule_count && strcmp(s->rules[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+static void prepare(struct sim *s)
+{
+    if (engine_prepare(s->engine, &s->policy) < 0)
+        abort();
+}
+
+bool sim_put_rule(struct sim *s, const struct rule *rule, uint64_t units)
+{
+    uint32_t i = rule_index(s, rule->name);
+    if (i == RULES_MAX)
+        return false;
+    s->rules[i] = *rule;
+    if (i == s->policy.rule_count)
+        s->policy.rule_count++;
+    for (uint32_t u = 0; u < s->policy.unit_count; u++) {
+        s->units[u].rules &= ~(UINT64_C(1) << i);
+        s->units[u].rules |= ((units >> u) & 1U) << i;
+    }
+    prepare(s);
+    return true;
+}
+
+/* Those behind it move up, in the masks too. */
+bool sim_drop_rule(struct sim *s, const char *name)
+{
+    uint32_t i = rule_index(s, name);
+    if (i == s->policy.rule_count)
+        return false;
+    uint32_t behind = --s->policy.rule_count - i;
+    uint64_t before = (UINT64_C(1) << i) - 1;
+    memmove(&s->rules[i], &s->rules[i + 1], behind * sizeof(s->rules[0]));
+    for (uint32_t u = 0; u < s->policy.unit_count; u++) {
+        uint64_t mask = s->units[u].rules;
+        s->units[u].rules = (mask & before) | ((mask >> 1) & ~before);
+    }
+    prepare(s);
+    return true;
 }
 
 static void put(struct sim *s, uint64_t after_us, struct event event)
@@ -280,8 +328,8 @@ static void narrate(const struct sim *s, const struct decision *d)
 
 void sim_deliver(struct sim *s, struct event *event)
 {
-    struct decision decisions[SIM_UNITS_MAX * 32];
-    if (engine_decisions_max(s->policy.unit_count) > SIM_UNITS_MAX * 32)
+    struct decision decisions[SIM_UNITS_MAX * 64];
+    if (engine_decisions_max(s->policy.unit_count) > SIM_UNITS_MAX * 64)
         abort();
     event->seq = ++s->seq;
     event->t_us = s->now_us;

@@ -61,6 +61,7 @@ struct sim {
     struct unit_policy units[SIM_UNITS_MAX];
     const char *names[SIM_UNITS_MAX];
     struct sim_unit hosts[SIM_UNITS_MAX];
+    struct rule rules[RULES_MAX];
     struct engine *engine;
     struct sim_event queue[SIM_EVENTS_MAX];
     size_t queued;
@@ -75,6 +76,12 @@ void sim_deinit(struct sim *s);
 
 /* Adds a unit with defaults; its index, or -1 when there is no room. */
 int sim_add_unit(struct sim *s, const char *name);
+
+/* Adds a rule, or changes the one of that name, for the units of the mask. false: no room. */
+bool sim_put_rule(struct sim *s, const struct rule *rule, uint64_t units);
+
+/* false: there is none of that name. */
+bool sim_drop_rule(struct sim *s, const char *name);
 
 /* Lets time pass up to t_us: everything that is due before is delivered, deadlines included; events at t_us
  * themselves come before a deadline at t_us. */

@@ -23,7 +23,7 @@ struct kit {
     struct policy policy;
     struct unit_policy units[KIT_UNITS];
     struct engine *engine;
-    struct decision decisions[256];
+    struct decision decisions[512];
     int count;
     uint64_t seq;
 };
@@ -37,7 +37,7 @@ static inline void kit_init(struct kit *k, uint32_t units)
     k->policy.unit_count = units;
     k->engine = engine_new(KIT_UNITS);
     assert_non_null(k->engine);
-    assert_true(engine_decisions_max(units) <= 256);
+    assert_true(engine_decisions_max(units) <= 512);
     for (uint32_t i = 0; i < units; i++) {
         struct unit_policy *p = &k->units[i];
         policy_unit_defaults(p);

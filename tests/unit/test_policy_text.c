@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "weir/engine/policy_text.h"
@@ -49,10 +50,12 @@ static void the_supervisors_part_comes_back(void **state)
     policy_defaults(&back);
     p.seed = UINT64_MAX;
     p.interval_us = 250000;
+    p.rule_count = 7;
     assert_true(policy_text_format(&p, text, sizeof(text)) > 0);
     assert_int_equal(policy_text_apply(&back, text), 0);
     assert_true(back.seed == UINT64_MAX);
     assert_int_equal(back.interval_us, 250000);
+    assert_int_equal(back.rule_count, 7);
 }
 
 static void nothing_else_is_taken(void **state)
@@ -80,12 +83,80 @@ static void nothing_else_is_taken(void **state)
     assert_int_equal(policy_text_format_unit(&u, small, sizeof(small)), -EMSGSIZE);
 }
 
+/* Room for every row that a record may hold. */
+struct room {
+    struct policy policy;
+    struct unit_policy units[POLICY_UNITS_MAX];
+    struct rule rules[RULES_MAX];
+};
+
+static struct room *room_new(void)
+{
+    struct room *room = calloc(1, sizeof(*room));
+    assert_non_null(room);
+    policy_defaults(&room->policy);
+    room->policy.units = room->units;
+    room->policy.rules = room->rules;
+    return room;
+}
+
+static void the_rows_of_a_record_make_a_policy(void **state)
+{
+    (void)state;
+    struct room *room = room_new();
+    const struct policy *p = &room->policy;
+    const char *rule = "name = crowd\nwhen = threads > 200 for 3s\ndo = hold\nlimit = 4 per 10min\n";
+    char text[RULE_TEXT_MAX];
+    assert_int_equal(policy_text_apply_row(&room->policy, UNIT_NONE, "interval_us=250000 rule_count=2"), 0);
+    assert_int_equal(policy_text_apply_row(&room->policy, 2, "name=worker rules=3"), 0);
+    assert_int_equal(policy_text_apply_row(&room->policy, POLICY_ROW_RULE + 1, rule), 0);
+    assert_int_equal(p->rule_count, 2);
+    assert_int_equal(p->unit_count, 3);
+    assert_int_equal(p->units[2].rules, 3);
+    assert_int_equal(p->units[2].failure_budget, 5); /* a new unit begins with its defaults */
+    assert_true(rule_format(&p->rules[1], text, sizeof(text)) > 0);
+    assert_string_equal(text, rule);
+
+    /* a later row of the same unit changes what it names */
+    assert_int_equal(policy_text_apply_row(&room->policy, 2, "failure_budget=9"), 0);
+    assert_int_equal(policy_text_apply_row(&room->policy, 2, "rules=1"), 0);
+    assert_int_equal(p->unit_count, 3);
+    assert_int_equal(p->units[2].failure_budget, 9);
+    assert_string_equal(p->units[2].name, "worker");
+    free(room);
+}
+
+static void a_broken_row_changes_nothing(void **state)
+{
+    (void)state;
+    static const struct {
+        uint16_t unit;
+        const char *text;
+    } broken[] = {
+        {UNIT_NONE, "interval_us=1 rule_count=65"},
+        {UNIT_NONE, "rule_count=1 interval=1"},
+        {0, "failure_budget=9 name"},
+        {POLICY_UNITS_MAX, "name=worker"},
+        {POLICY_ROW_RULE - 1, "name=worker"},
+        {POLICY_ROW_RULE, "name = crowd\nwhen = thread > 200\ndo = hold\n"},
+        {POLICY_ROW_RULE + RULES_MAX, "name = crowd\nwhen = threads > 200\ndo = hold\n"},
+    };
+    struct room *room = room_new(), *before = room_new();
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++)
+        assert_int_equal(policy_text_apply_row(&room->policy, broken[i].unit, broken[i].text), -EINVAL);
+    before->policy.units = room->units;
+    before->policy.rules = room->rules;
+    assert_memory_equal(room, before, sizeof(*room));
+    free(before);
+    free(room);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_figure_comes_back),
-        cmocka_unit_test(the_supervisors_part_comes_back),
-        cmocka_unit_test(nothing_else_is_taken),
+        cmocka_unit_test(every_figure_comes_back),      cmocka_unit_test(the_supervisors_part_comes_back),
+        cmocka_unit_test(nothing_else_is_taken),        cmocka_unit_test(the_rows_of_a_record_make_a_policy),
+        cmocka_unit_test(a_broken_row_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
