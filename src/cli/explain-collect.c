@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "explain.h"
 #include "weir/base/units.h"
+#include "weir/engine/policy_text.h"
 
 struct collector {
     struct explain *x;
@@ -190,6 +192,32 @@ static int note_run(void *user, const struct store_run_row *row)
     return 0;
 }
 
+/* ------------------------------------------------- the rule ------------------------------------------------- */
+
+#define RULE_PREFIX "rule." /* decision.rule of a [rule] is this and its name */
+
+/* The newest text of that name that was in force when it was decided: rows come in order of seq. */
+static int keep_rule(void *user, uint64_t event_seq, uint16_t unit, const char *text)
+{
+    struct explain *x = user;
+    const char *name = x->row.decision.rule + strlen(RULE_PREFIX);
+    static const char key[] = "name = ";
+    size_t length = strlen(name);
+    const char *at = text + strlen(key);
+    if (unit < POLICY_ROW_RULE || unit == UNIT_NONE || event_seq > x->row.decision.event_seq ||
+        strncmp(text, key, strlen(key)) != 0 || strncmp(at, name, length) != 0 || at[length] != '\n')
+        return 0;
+    (void)snprintf(x->rule_text, sizeof(x->rule_text), "%s", at + length + 1);
+    return 0;
+}
+
+static int collect_rule(struct cli_query *q, struct explain *x)
+{
+    if (strncmp(x->row.decision.rule, RULE_PREFIX, strlen(RULE_PREFIX)) != 0)
+        return 0;
+    return store_read_policies(q->reader, x->row.run, keep_rule, x);
+}
+
 int explain_collect(struct cli_query *q, struct explain *x)
 {
     struct collector c = {.x = x};
@@ -200,6 +228,8 @@ int explain_collect(struct cli_query *q, struct explain *x)
     f.since_us = x->row.t_us > EXPLAIN_BEFORE_US ? x->row.t_us - EXPLAIN_BEFORE_US : 0;
     f.until_wall_us = x->row.wall_us + EXPLAIN_STEPS_US;
     int e = store_read_runs(q->reader, note_run, &end);
+    if (e == 0)
+        e = collect_rule(q, x);
     if (e == 0)
         e = store_read_timeline(q->reader, &f, on_row, &c);
     if (e < 0)

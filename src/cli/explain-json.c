@@ -92,6 +92,8 @@ void explain_print_json(const struct explain *x, FILE *out)
     json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:o}", "decision", cli_json_row(&row), "before",
                           window_json(&x->before, x), "steps", rows_json(&x->steps, x), "after",
                           window_json(&x->after, x), "conclusion", conclusion_json(x));
+    if (x->rule_text[0])
+        json_object_set_new(o, "rule_text", json_string(x->rule_text));
     json_dumpf(o, out, JSON_INDENT(2) | JSON_REAL_PRECISION(8));
     (void)fputc('\n', out);
     json_decref(o);

@@ -2,6 +2,7 @@
 /* `weir explain` for a person: facts in order of time, each with its row; then, apart, the conclusion. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "explain.h"
 #include "history.h"
@@ -33,12 +34,23 @@ static void print_rejected(const struct explain *x, FILE *out)
         (void)fputc('\n', out);
 }
 
+/* The rule as it stood in the config then, a line a key. */
+static void print_rule_text(const struct explain *x, FILE *out)
+{
+    for (const char *line = x->rule_text; *line;) {
+        size_t length = strcspn(line, "\n");
+        fprintf(out, "             %.*s\n", (int)length, line);
+        line += length + (line[length] == '\n');
+    }
+}
+
 static void print_rule(const struct explain *x, FILE *out)
 {
     const struct decision *d = &x->row.decision;
     char observed[METRIC_FORMAT_MAX], threshold[METRIC_FORMAT_MAX], held[FORMAT_DURATION_MAX];
     title(out, "Rule");
     fprintf(out, "  rule       %s%s\n", d->rule, d->observe ? "  (mode = observe)" : "");
+    print_rule_text(x, out);
     if (d->metric != METRIC_NONE) {
         fprintf(out, "  condition  %s %s, threshold %s", decision_metric_name(d->metric),
                 decision_metric_format(d->metric, d->observed, observed),

@@ -13,6 +13,7 @@
 #define WEIR_CLI_EXPLAIN_H
 
 #include "query.h"
+#include "weir/engine/rule.h"
 
 #define EXPLAIN_BEFORE_US (30 * USEC_PER_SEC)
 #define EXPLAIN_AFTER_US  (60 * USEC_PER_SEC)
@@ -69,6 +70,8 @@ struct explain_judged {
 struct explain {
     struct store_row row; /* the decision */
     char unit[UNIT_NAME_MAX];
+    char rule_text
+        [RULE_TEXT_MAX]; /* of a [rule], as it was then: "when = ...\ndo = ...\n"; "" = the ladder, an operator */
     struct explain_window before, after;
     struct explain_rows
         steps; /* decisions of this cause, their outcomes, what the unit did meanwhile, until it was over */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* `weir explain`: an intervention is judged by what it touched, with the same answer whenever it is asked. */
 #include "caught.h"
+#include "weir/engine/policy_text.h"
 
 static struct history h;
 static struct store *s;
@@ -254,6 +255,31 @@ static int teardown(void **state)
     return 0;
 }
 
+/* The rule was changed twice; what it said when it decided is told. */
+static void test_a_rules_own_words_are_told_as_they_were(void **state)
+{
+    (void)state;
+    begin();
+    give_sample(1, 1, 100);
+    store_policy(s, 1, POLICY_ROW_RULE, "name = recycle\nwhen = threads > 100\ndo = note\n");
+    store_policy(s, 1, POLICY_ROW_RULE + 1, "name = recycle-more\nwhen = threads > 900\ndo = stop\n");
+    store_policy(s, seq + 1, POLICY_ROW_RULE, "name = recycle\nwhen = threads > 200 for 3s\ndo = restart\n");
+    give_sample(2, 1, 100);
+    struct decision d = history_decision(++id, seq, 2 * USEC_PER_SEC, DECISION_RESTART);
+    d.generation = 1;
+    (void)snprintf(d.rule, sizeof(d.rule), "rule.recycle");
+    store_decision(s, &d);
+    store_policy(s, seq + 1, POLICY_ROW_RULE, "name = recycle\nwhen = threads > 300\ndo = note\n");
+    give_sample(3, 1, 100);
+    (void)explain("last", NULL);
+    assert_non_null(strstr(output, "  rule       rule.recycle\n"
+                                   "             when = threads > 200 for 3s\n"
+                                   "             do = restart\n"
+                                   "  condition"));
+    assert_null(strstr(output, "threads > 900"));
+    store_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +292,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_growth_is_of_one_generation, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pulses_are_one_line, setup, teardown),
         cmocka_unit_test_setup_teardown(test_last_finds_what_was_meant, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_rules_own_words_are_told_as_they_were, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
