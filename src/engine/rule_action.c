@@ -241,7 +241,7 @@ static int read_times(struct rule_reader *r, uint64_t *ret)
 int rule_parse_limit(const char *text, struct rule *ret, struct rule_error *reterr)
 {
     struct rule_reader r = rule_reader_begin(text, reterr);
-    uint64_t count, window_us;
+    uint64_t count = 0, window_us = 0;
     int error = read_times(&r, &count);
     if (error < 0)
         return error;

@@ -91,12 +91,11 @@ static int parse_comparison(struct parser *p)
 {
     struct rule_token at = p->reader.token;
     struct rule_node node = {.op = RULE_OP_COMPARE};
-    const struct rule_metric_info *row;
-    int r = rule_read_metric(&p->reader, &row);
-    if (r < 0)
-        return r;
+    const struct rule_metric_info *row = rule_read_metric(&p->reader);
+    if (!row)
+        return -EINVAL;
     node.metric = row->metric;
-    r = parse_sign(p, &node.compare);
+    int r = parse_sign(p, &node.compare);
     if (r == 0)
         r = rule_read_value(&p->reader, &node);
     if (r == 0)

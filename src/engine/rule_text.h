@@ -75,7 +75,8 @@ const char *rule_type_hint(enum metric_type type);
 /* Each reads at r->token and moves past it. 0, or -EINVAL with the error filled and the output untouched. */
 /* The right side of a comparison: sets number and of. node->metric is set. */
 int rule_read_value(struct rule_reader *r, struct rule_node *node);
-int rule_read_metric(struct rule_reader *r, const struct rule_metric_info **ret);
+/* A metric; NULL instead of -EINVAL. */
+const struct rule_metric_info *rule_read_metric(struct rule_reader *r);
 /* A time from least_us to most_us; `word` (for, over, per) is the one before it. */
 struct rule_times {
     const char *word;

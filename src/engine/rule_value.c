@@ -78,14 +78,14 @@ static int fail_metric(const struct rule_reader *r)
                 : rule_fail(r, t, "unknown metric %s\nweir.conf(5) lists the metrics", shown.text);
 }
 
-int rule_read_metric(struct rule_reader *r, const struct rule_metric_info **ret)
+const struct rule_metric_info *rule_read_metric(struct rule_reader *r)
 {
     const struct rule_metric_info *row = rule_metric_by_name(r->token.start, r->token.length);
-    if (!row)
-        return fail_metric(r);
-    *ret = row;
-    rule_reader_step(r);
-    return 0;
+    if (row)
+        rule_reader_step(r);
+    else
+        (void)fail_metric(r);
+    return row;
 }
 
 /* --- numbers ------------------------------------------------------------------------------------- */
@@ -211,7 +211,7 @@ int rule_read_number(struct rule_reader *r, enum metric_type type, uint64_t *ret
 int rule_read_time(struct rule_reader *r, const struct rule_times *times, uint64_t *ret_us)
 {
     char least[FORMAT_DURATION_MAX], most[FORMAT_DURATION_MAX];
-    uint64_t us;
+    uint64_t us = 0;
     if (r->token.kind != RULE_TOKEN_NUMBER)
         return rule_fail_lookalike(r, &r->token)
                    ? -EINVAL
@@ -235,10 +235,9 @@ int rule_read_time(struct rule_reader *r, const struct rule_times *times, uint64
 static int read_other(struct rule_reader *r, struct rule_node *node)
 {
     struct rule_token at = r->token;
-    const struct rule_metric_info *other;
-    int error = rule_read_metric(r, &other);
-    if (error < 0)
-        return error;
+    const struct rule_metric_info *other = rule_read_metric(r);
+    if (!other)
+        return -EINVAL;
     enum metric_type type = decision_metric_type(node->metric), theirs = decision_metric_type(other->metric);
     const char *name = decision_metric_name(node->metric);
     if (theirs != type)
@@ -267,9 +266,12 @@ static int read_share(struct rule_reader *r, struct rule_node *node)
 /* "10%" where a size or a count is wanted. */
 static int fail_share_of_what(const struct rule_reader *r, enum metric_type type)
 {
-    struct rule_shown shown = rule_show(&r->token);
-    return rule_fail(r, &r->token, "%s of what?\nwrite %.*s of %s", shown.text, (int)r->token.length,
-                     r->token.start, type == METRIC_TYPE_BYTES ? "memory.max" : "pids.max");
+    const struct rule_token *t = &r->token;
+    const char *metric = type == METRIC_TYPE_BYTES ? "memory.max" : "pids.max";
+    struct rule_shown shown = rule_show(t);
+    if (t->length >= SLICE_MAX)
+        return rule_fail(r, t, "%s of what?\nwrite 10%% of %s", shown.text, metric);
+    return rule_fail(r, t, "%s of what?\nwrite %.*s of %s", shown.text, (int)t->length, t->start, metric);
 }
 
 int rule_read_value(struct rule_reader *r, struct rule_node *node)

@@ -298,6 +298,17 @@ static void broken_ones_are_explained(void **state)
          260, 3, "the condition is too long: comparisons, and, or, not, for: 32 at most",
          "split it into two rules"},
         {"threads>5and rss>1G", 9, 4, "'5and' is not a whole number", "write a whole number, as in 200"},
+        {"metric.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa > 5", 1, 87,
+         "'metric.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...': metrics of one's own are not supported in this version",
+         "weir.conf(5) lists those there are"},
+        {"memory.current > 11111111111111111111111111111111111111111111111111111111111111111111111111111111%",
+         18, 81, "'1111111111111111111111111111111111111...' of what?", "write 10% of memory.max"},
+        {"metric.fragments999999999999999999999999999999999999999999999 > 5", 1, 61,
+         "'metric.fragments999999999999999999999...': metrics of one's own are not supported in this version",
+         "weir.conf(5) lists those there are"},
+        {"threads > 5 over memory.max", 13, 4, "'threads' is read at one instant, it has no 'over'",
+         "write for TIME: how long it must hold"},
+        {"memory.current\011> 10   %", 18, 6, "'10   %' of what?", "write 10   % of memory.max"},
     };
     check_broken_texts(parse, texts, ARRAY_SIZE(texts));
 }
