@@ -27,7 +27,7 @@ static const struct source sources[CURSOR_SOURCE_COUNT] = {
     [CURSOR_DECISIONS] =
         {"decisions", "t_us",
          ", unit, generation, event_seq, cause_id, kind, reason, metric, observed, threshold,"
-         " held_us, amount0, amount1, rejected, observe, rule",
+         " held_us, amount0, amount1, rejected, observe, rule, text",
          "event_seq"},
     [CURSOR_MARKS] = {"marks", "t_us", ", unit, text", "0x3fffffffff"},
     [CURSOR_GAPS] = {"gaps", "until_us", ", NULL, text, t_us, samples", "0x3fffffffff"},
@@ -133,7 +133,7 @@ int cursor_open(struct store_reader *r, enum cursor_source source, const struct 
                 struct cursor *ret)
 {
     int64_t from = schema_key(r->run, 0), to = schema_key(r->run, SCHEMA_SEQ_MASK);
-    *ret = (struct cursor){.source = source};
+    *ret = (struct cursor){.source = source, .without_processes = range->without_processes};
     int e = 0;
     if (range->from_us && (source == CURSOR_SAMPLES || source == CURSOR_EVENTS))
         e = seek_time(r, source, range->from_us, &from);
@@ -203,8 +203,19 @@ static int fill_processes(struct store_reader *r, int64_t key, struct sample *s)
     return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : reader_errno(rc);
 }
 
-static int fill_sample(struct store_reader *r, sqlite3_stmt *stmt, struct event *e)
+/* Most figures are not 0, and for those one question is enough: a day of samples has some ten million. */
+static void fill_figures(sqlite3_stmt *stmt, struct sample *s)
 {
+    for (int f = 0; f < SAMPLE_FIELD_COUNT; f++) {
+        uint64_t value = u64(stmt, COLUMN_REST + 5 + f);
+        if (value || sqlite3_column_type(stmt, COLUMN_REST + 5 + f) != SQLITE_NULL)
+            sample_set(s, (enum sample_field)f, value);
+    }
+}
+
+static int fill_sample(struct store_reader *r, const struct cursor *c, struct event *e)
+{
+    sqlite3_stmt *stmt = c->stmt;
     struct sample *s = &e->sample;
     e->kind = EVENT_SAMPLE;
     s->cause = u64(stmt, COLUMN_REST + 1) < SAMPLE_CAUSE_COUNT ? (enum sample_cause)u64(stmt, COLUMN_REST + 1)
@@ -213,9 +224,9 @@ static int fill_sample(struct store_reader *r, sqlite3_stmt *stmt, struct event 
     s->missed_ticks = (uint32_t)u64(stmt, COLUMN_REST + 3);
     s->t_us =
         sqlite3_column_type(stmt, COLUMN_REST + 4) == SQLITE_NULL ? e->t_us : u64(stmt, COLUMN_REST + 4);
-    for (int f = 0; f < SAMPLE_FIELD_COUNT; f++)
-        if (sqlite3_column_type(stmt, COLUMN_REST + 5 + f) != SQLITE_NULL)
-            sample_set(s, (enum sample_field)f, u64(stmt, COLUMN_REST + 5 + f));
+    fill_figures(stmt, s);
+    if (c->without_processes)
+        return 0;
     return fill_processes(r, sqlite3_column_int64(stmt, COLUMN_ID), s);
 }
 
@@ -235,7 +246,19 @@ static void fill_event(struct store_reader *r, sqlite3_stmt *stmt, struct event 
     *e = parsed;
 }
 
-static void fill_decision(sqlite3_stmt *stmt, struct decision *d)
+/* The shape stands in the canonical text alone: nobody asks SQL for it. */
+static void fill_shape(struct store_reader *r, sqlite3_stmt *stmt, struct decision *d)
+{
+    struct decision parsed;
+    if (decision_parse(text(stmt, COLUMN_REST + 14), (const char *const *)r->names, r->name_count, &parsed) <
+        0)
+        return;
+    d->shape = parsed.shape;
+    d->shape_bytes = parsed.shape_bytes;
+    d->shape_us = parsed.shape_us;
+}
+
+static void fill_decision(struct store_reader *r, sqlite3_stmt *stmt, struct decision *d)
 {
     d->event_seq = u64(stmt, COLUMN_REST + 1);
     d->cause_id = u64(stmt, COLUMN_REST + 2);
@@ -256,6 +279,7 @@ static void fill_decision(sqlite3_stmt *stmt, struct decision *d)
         d->reason = REASON_NONE;
     if (d->metric == METRIC_COUNT)
         d->metric = METRIC_NONE;
+    fill_shape(r, stmt, d);
 }
 
 int cursor_row(struct store_reader *r, const struct cursor *c, struct store_row *ret)
@@ -281,13 +305,13 @@ int cursor_row(struct store_reader *r, const struct cursor *c, struct store_row 
         ret->event = (struct event){.seq = seq, .t_us = c->t_us, .unit = unit};
         ret->event.generation = (uint32_t)u64(stmt, COLUMN_REST);
         if (c->source == CURSOR_SAMPLES)
-            return fill_sample(r, stmt, &ret->event);
+            return fill_sample(r, c, &ret->event);
         fill_event(r, stmt, &ret->event);
         return 0;
     case CURSOR_DECISIONS:
         ret->decision = (struct decision){.id = seq, .t_us = c->t_us, .unit = unit};
         ret->decision.generation = (uint32_t)u64(stmt, COLUMN_REST);
-        fill_decision(stmt, &ret->decision);
+        fill_decision(r, stmt, &ret->decision);
         return 0;
     case CURSOR_GAPS:
         ret->gap_us = c->t_us - u64(stmt, COLUMN_REST + 1);

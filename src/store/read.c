@@ -46,7 +46,7 @@ struct job {
     struct store_reader *r;
     const struct store_filter *f;
     unsigned sources; /* bit mask over enum cursor_source */
-    bool by_seq;
+    bool by_seq, without_processes;
     store_row_fn *on_row; /* NULL: count only */
     void *user;
     uint64_t skip, seen;
@@ -58,6 +58,7 @@ static int job_open_run(struct job *j, uint64_t run, struct merge *m)
     const struct store_filter *f = j->f;
     struct cursor_range range = {.ticks_only = f->ticks_only, .interventions_only = f->interventions_only};
     range.limit = f->limit;
+    range.without_processes = j->without_processes;
     int e = reader_load_run(j->r, run);
     if (e < 0)
         return e == -ENOENT ? 0 : e;
@@ -220,8 +221,9 @@ int store_read_timeline(struct store_reader *r, const struct store_filter *f, st
 int store_read_replay(struct store_reader *r, uint64_t run, store_row_fn *on_row, void *user)
 {
     struct store_filter f = {.run = run};
-    struct job j = {.r = r, .f = &f, .by_seq = true, .on_row = on_row, .user = user};
-    j.sources = 1u << CURSOR_SAMPLES | 1u << CURSOR_EVENTS;
+    struct job j = {
+        .r = r, .f = &f, .by_seq = true, .without_processes = true, .on_row = on_row, .user = user};
+    j.sources = 1u << CURSOR_SAMPLES | 1u << CURSOR_EVENTS | 1u << CURSOR_DECISIONS;
     return read_rows(&j);
 }
 

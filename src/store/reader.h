@@ -54,7 +54,8 @@ struct cursor_range {
     bool has_unit;
     uint16_t unit;
     bool ticks_only, interventions_only;
-    uint64_t limit; /* only the newest so many; 0 = all */
+    bool without_processes; /* samples without their biggest processes: a look-up less a row */
+    uint64_t limit;         /* only the newest so many; 0 = all */
 };
 
 /* One table's rows in key order; at the first row after cursor_open. */
@@ -63,6 +64,7 @@ struct cursor {
     enum cursor_source source;
     uint64_t t_us;  /* of the row it is at */
     uint64_t order; /* rows of the same time: event seq, then the source */
+    bool without_processes;
 };
 
 int cursor_open(struct store_reader *r, enum cursor_source source, const struct cursor_range *range,

@@ -132,14 +132,14 @@ static void assert_event_equal(const struct event *a, const struct event *b)
     assert_string_equal(text_a, text_b);
 }
 
-static void test_replay_gives_back_every_field(void **state)
+/* Records random events into a new history; the caller frees them. */
+static struct event *record_events(struct history *h)
 {
-    (void)state;
-    struct history h;
-    history_make(&h);
+    history_make(h);
     struct event *given = calloc(EVENTS, sizeof(*given));
-    struct store *s = history_open(&h);
+    struct store *s = history_open(h);
     uint64_t rng = 20251105, t_us = HISTORY_START_US, seq = 0;
+    assert_non_null(given);
     history_begin(s);
     for (size_t i = 0; i < EVENTS; i++) {
         t_us += rng_below(&rng, 3) ? 0 : rng_below(&rng, 100000);
@@ -147,16 +147,74 @@ static void test_replay_gives_back_every_field(void **state)
         given[i] = random_event(&rng, seq, t_us);
         store_event(s, &given[i]);
     }
-    s = store_close(s);
+    store_close(s);
+    return given;
+}
+
+static void test_the_time_line_gives_back_every_field(void **state)
+{
+    (void)state;
+    struct history h;
+    struct event *given = record_events(&h);
     struct history_rows rows = {0};
     struct store_reader *r = history_read(&h);
-    assert_int_equal(store_read_replay(r, 1, history_keep, &rows), 0);
+    assert_int_equal(store_read_timeline(r, &(struct store_filter){.run = 1}, history_keep, &rows), 0);
     assert_int_equal(rows.count, EVENTS);
     for (size_t i = 0; i < EVENTS; i++)
         assert_event_equal(&given[i], &rows.row[i].event);
     store_reader_close(r);
     history_rows_free(&rows);
     free(given);
+    history_remove(&h);
+}
+
+static void test_replay_gives_back_all_but_the_processes(void **state)
+{
+    (void)state;
+    struct history h;
+    struct event *given = record_events(&h);
+    struct history_rows rows = {0};
+    struct store_reader *r = history_read(&h);
+    assert_int_equal(store_read_replay(r, 1, history_keep, &rows), 0);
+    assert_int_equal(rows.count, EVENTS);
+    for (size_t i = 0; i < EVENTS; i++) {
+        given[i].sample.top_count = given[i].kind == EVENT_SAMPLE ? 0 : given[i].sample.top_count;
+        assert_event_equal(&given[i], &rows.row[i].event);
+    }
+    store_reader_close(r);
+    history_rows_free(&rows);
+    free(given);
+    history_remove(&h);
+}
+
+static void test_replay_has_each_decision_behind_its_event(void **state)
+{
+    (void)state;
+    struct history h;
+    history_make(&h);
+    struct store *s = history_open(&h);
+    history_begin(s);
+    for (uint64_t seq = 1; seq <= 4; seq++) {
+        /* all within one instant: the times alone would not tell the order */
+        struct event e =
+            seq % 2 ? history_sample(seq, 0, 1, 900) : history_event(seq, 0, EVENT_DEADLINE, UNIT_NONE);
+        struct decision d = history_decision(seq * 10, seq, 0, DECISION_NOTE);
+        store_event(s, &e);
+        if (seq != 2)
+            store_decision(s, &d);
+    }
+    store_close(s);
+    struct history_rows rows = {0};
+    struct store_reader *r = history_read(&h);
+    assert_int_equal(store_read_replay(r, 1, history_keep, &rows), 0);
+    static const uint64_t order[] = {1, 10, 2, 3, 30, 4, 40}; /* seq of an event, id of a decision */
+    assert_int_equal(rows.count, ARRAY_SIZE(order));
+    for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+        const struct store_row *row = &rows.row[i];
+        assert_int_equal(row->type == STORE_ROW_EVENT ? row->event.seq : row->decision.id, order[i]);
+    }
+    store_reader_close(r);
+    history_rows_free(&rows);
     history_remove(&h);
 }
 
@@ -176,6 +234,9 @@ static struct decision random_decision(uint64_t *rng, uint64_t id)
     d.amount[1] = rng_edgy(rng);
     d.rejected = (uint32_t)rng_below(rng, 1u << REJECTED_COUNT);
     d.observe = rng_below(rng, 2);
+    d.shape = (enum decision_shape)rng_below(rng, SHAPE_COUNT);
+    d.shape_bytes = rng_edgy(rng);
+    d.shape_us = rng_edgy(rng);
     snprintf(d.rule, sizeof(d.rule), "rule-%llu", (unsigned long long)rng_below(rng, 1000));
     return d;
 }
@@ -198,6 +259,9 @@ static void assert_decision_equal(const struct decision *a, const struct decisio
     assert_int_equal(a->amount[1], b->amount[1]);
     assert_int_equal(a->rejected, b->rejected);
     assert_int_equal(a->observe, b->observe);
+    assert_int_equal(a->shape, b->shape);
+    assert_int_equal(a->shape_bytes, b->shape_bytes);
+    assert_int_equal(a->shape_us, b->shape_us);
     assert_string_equal(a->rule, b->rule);
 }
 
@@ -279,7 +343,9 @@ static void test_policies_come_back_by_seq_supervisor_first(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_replay_gives_back_every_field),
+        cmocka_unit_test(test_the_time_line_gives_back_every_field),
+        cmocka_unit_test(test_replay_gives_back_all_but_the_processes),
+        cmocka_unit_test(test_replay_has_each_decision_behind_its_event),
         cmocka_unit_test(test_decisions_keep_every_field),
         cmocka_unit_test(test_policies_come_back_by_seq_supervisor_first),
     };

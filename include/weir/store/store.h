@@ -169,7 +169,9 @@ int store_read_decisions(struct store_reader *r, const struct store_filter *f, s
 /* Everything in one time line: samples (ticks_only obeyed), events, decisions, marks, gaps. */
 int store_read_timeline(struct store_reader *r, const struct store_filter *f, store_row_fn *on_row,
                         void *user);
-/* Every event of a run by seq, samples included: what the engine was told, exactly. */
+/* Every event of a run by seq, samples included, each followed by the decisions it led to: what the engine was told and
+ * what it answered. The processes of a sample are left out (top_count = 0): the engine does not look at them. Memory
+ * does not grow with the run. */
 int store_read_replay(struct store_reader *r, uint64_t run, store_row_fn *on_row, void *user);
 
 /* One decision by (run, id); 0 or -ENOENT. */
