@@ -24,6 +24,10 @@ const struct cli_option_info cli_options[] = {
     {OPTION_CSV, 0, "csv", NULL, "print CSV"},
     {OPTION_FOLLOW, 'f', "follow", NULL, "go on as new rows come"},
     {OPTION_KEEP, 0, "keep", NULL, "end the supervisor alone; its units go on and the next weir adopts them"},
+    {OPTION_RECORDED, 0, "recorded", NULL,
+     "the policies on record, also with -c (which then only says which supervisor)"},
+    {OPTION_SWEEP, 0, "sweep", "[UNIT.]KEY=A,B,...",
+     "one row for each value of a unit's key; repeated: for each combination"},
     {OPTION_VERBOSE, 'v', "verbose", NULL, "tell more"},
 };
 const size_t cli_option_count = ARRAY_SIZE(cli_options);
@@ -107,12 +111,28 @@ const struct cli_command cli_commands[] = {
      "(TERM, KILL, "
      "freeze pulses), and that a decision was carried out. --json prints one object a line.",
      "weir log -f\nweir log --since -1m\n", cmd_log},
-    {"replay", "[RUN]", 0, 1, OPTION_TARGET | OPTION_ALL | OPTION_JSON,
-     "feed a recorded run to the engine again and compare the decisions",
-     "Uses the policies that were recorded with the run. The decisions must be the same, byte for byte; exit "
-     "status 1 "
-     "and the first difference when they are not.",
-     "weir replay    # the last run\n", cmd_replay},
+    {"replay", "[RUN|TRACE]", 0, 1,
+     OPTION_TARGET | OPTION_UNIT | OPTION_ALL | OPTION_JSON | OPTION_CSV | OPTION_RECORDED | OPTION_SWEEP,
+     "decide a recorded run again, by its own policy or another",
+     "Without -c: feeds the run to the engine again with the policies that were recorded with it. The "
+     "decisions must be "
+     "the same, byte for byte; exit status 1 and the first difference when they are not.\n\n"
+     "With -c CONFIG: what the policy of CONFIG would have done, and when, with a recorded run or with "
+     "TRACE, a monitor "
+     "log (lines of Time(s), RSS(MB), VSZ(MB), Threads). As long as it does what was done then, the readings "
+     "are facts. "
+     "From the first difference on they are counterfactual, and marked so: a model in which holding a unit "
+     "back does not "
+     "change its memory, stops and starts take as long as they usually did, and each new life goes like the "
+     "recorded "
+     "one. -n NAME says whose history the run is in when it is not CONFIG's own. A unit is chosen by -u "
+     "where a trace "
+     "could stand for several.\n\n"
+     "With --sweep as well: the policy of CONFIG with each value of that key, one row each; at most 64 rows.",
+     "weir replay    # the last run: still the same decisions?\n"
+     "weir replay last -c new.ini    # what would this policy have done?\n"
+     "weir replay worker.log -c new.ini --sweep memory_max=4G,6G,8G\n",
+     cmd_replay},
 };
 const size_t cli_command_count = ARRAY_SIZE(cli_commands);
 
@@ -122,7 +142,14 @@ static void print_wrapped(const char *text, unsigned at, unsigned indent, FILE *
     unsigned column = at;
     bool first = true;
     while (*text) {
-        unsigned length = (unsigned)strcspn(text, " ");
+        unsigned length = (unsigned)strcspn(text, " \n");
+        if (length == 0) { /* a paragraph ends */
+            fprintf(out, "\n%*s", (int)indent, "");
+            column = indent;
+            first = true;
+            text++;
+            continue;
+        }
         if (!first && column + 1 + length > HELP_COLUMNS) {
             fprintf(out, "\n%*s", (int)indent, "");
             column = indent;
@@ -228,7 +255,7 @@ void cli_print_scdoc(FILE *out)
 /* Does it take a config file, or the name of a unit? */
 static bool takes_file(const struct cli_command *c)
 {
-    return strstr(c->words, "CONFIG") != NULL;
+    return strstr(c->words, "CONFIG") != NULL || strstr(c->words, "TRACE") != NULL;
 }
 
 static bool takes_unit(const struct cli_command *c)

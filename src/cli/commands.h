@@ -18,6 +18,8 @@ enum cli_option {
     OPTION_ALL = 1 << 8,
     OPTION_LIMIT = 1 << 9,
     OPTION_VERBOSE = 1 << 10,
+    OPTION_RECORDED = 1 << 11,
+    OPTION_SWEEP = 1 << 12,
 };
 
 struct cli_command {

@@ -118,10 +118,9 @@ static const char *class_name(enum decision_class class)
     return "";
 }
 
-static void set_decision(json_t *o, const struct store_row *row)
+void cli_json_decision(json_t *o, const struct decision *d, const char *const *unit_names)
 {
     char text[DECISION_TEXT_MAX];
-    const struct decision *d = &row->decision;
     set_u64(o, "id", d->id);
     set_u64(o, "event_seq", d->event_seq);
     set_u64(o, "t_us", d->t_us);
@@ -139,7 +138,7 @@ static void set_decision(json_t *o, const struct store_row *row)
                         json_pack("[o, o]", cli_json_u64(d->amount[0]), cli_json_u64(d->amount[1])));
     json_object_set_new(o, "rejected", rejections(d->rejected));
     json_object_set_new(o, "observe", json_boolean(d->observe));
-    set_text(o, "text", decision_narrate(d, row->unit_names, text, sizeof(text)));
+    set_text(o, "text", decision_narrate(d, unit_names, text, sizeof(text)));
 }
 
 json_t *cli_json_row(const struct store_row *row)
@@ -156,7 +155,7 @@ json_t *cli_json_row(const struct store_row *row)
         set_event(o, row);
         break;
     case STORE_ROW_DECISION:
-        set_decision(o, row);
+        cli_json_decision(o, &row->decision, row->unit_names);
         break;
     case STORE_ROW_GAP:
         set_u64(o, "gap_us", row->gap_us);

@@ -21,6 +21,9 @@ void cli_json_time(json_t *object, uint64_t wall_us);
 /* The processes of a sample: [{pid, comm, threads, rss, vsz}]. */
 json_t *cli_json_processes(const struct sample *s);
 
+/* Sets a decision's members. */
+void cli_json_decision(json_t *object, const struct decision *d, const char *const *unit_names);
+
 /* One object for a row of any type: type, run, wall_us, time, unit and what is the type's own. */
 json_t *cli_json_row(const struct store_row *row);
 

@@ -71,6 +71,8 @@ static int set_option(const struct cli_command *c, const struct cli_option_info 
         args->until = value;
     else if (strcmp(o->name, "run") == 0)
         args->run = value;
+    else if (strcmp(o->name, "sweep") == 0)
+        args->sweep[args->sweep_count++] = value;
     else if (strcmp(o->name, "limit") == 0) {
         if (parse_u64(value, &number) < 0 || number == 0 || number > UINT32_MAX)
             return usage_error(c, "--limit takes a number from 1 on, not", value);
@@ -83,6 +85,7 @@ static int set_option(const struct cli_command *c, const struct cli_option_info 
     args->keep |= o->bit == OPTION_KEEP;
     args->all |= o->bit == OPTION_ALL;
     args->verbose |= o->bit == OPTION_VERBOSE;
+    args->recorded |= o->bit == OPTION_RECORDED;
     return 0;
 }
 
@@ -164,8 +167,9 @@ static int run_command(int argc, char **argv)
             return CLI_EXIT_OK;
         }
     _cleanup_free_ const char **words = calloc((size_t)argc, sizeof(*words));
-    struct cli_args args = {0};
-    if (!words)
+    _cleanup_free_ const char **sweep = calloc((size_t)argc, sizeof(*sweep));
+    struct cli_args args = {.sweep = sweep};
+    if (!words || !sweep)
         return CLI_EXIT_FAILED;
     r = read_args(command, argv + 2, words, &args);
     return r ? r : command->run(&args);

@@ -4,6 +4,8 @@
  * each decision with the recorded one, byte for byte of its canonical text. Record and engine go on side by side, one
  * row at a time.
  *
+ * With -c CONFIG it is another command: src/cli/replay-whatif.c.
+ *
  * After the first difference the replay is open-loop: the events that follow are answers to what was decided
  * then, not to what is decided now. It says so and stops there, unless --all is given.
  */
@@ -12,10 +14,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "json.h"
 #include "query.h"
 #include "replay-record.h"
+#include "replay-whatif.h"
 #include "weir/base/cleanup.h"
 
 struct replay {
@@ -198,7 +202,7 @@ static int replay_run(struct cli_query *q, const struct cli_args *args, uint64_t
     return r.differences ? CLI_EXIT_FAILED : CLI_EXIT_OK;
 }
 
-int cmd_replay(const struct cli_args *args)
+static int check_run(const struct cli_args *args)
 {
     struct cli_query q;
     struct cli_args with_run = *args;
@@ -216,4 +220,23 @@ int cmd_replay(const struct cli_args *args)
     }
     cli_query_close(&q);
     return r;
+}
+
+int cmd_replay(const struct cli_args *args)
+{
+    if (args->config && !args->recorded)
+        return replay_whatif(args);
+    if (args->sweep_count || args->unit || args->format == CLI_FORMAT_CSV) {
+        fputs("weir replay: --sweep, --unit and --csv are for another policy than the recorded one: -c "
+              "CONFIG\n",
+              stderr);
+        return CLI_EXIT_USAGE;
+    }
+    uint64_t run;
+    const char *word = args->word_count ? args->words[0] : NULL;
+    if (word && cli_parse_run(word, 1, &run) < 0 && access(word, F_OK) == 0) {
+        fprintf(stderr, "weir replay: a trace has no policy on record; say with -c CONFIG what is to judge %s\n", word);
+        return CLI_EXIT_USAGE;
+    }
+    return check_run(args);
 }

@@ -218,13 +218,25 @@ int store_read_timeline(struct store_reader *r, const struct store_filter *f, st
     return read_rows(&j);
 }
 
-int store_read_replay(struct store_reader *r, uint64_t run, store_row_fn *on_row, void *user)
+static int read_by_seq(struct store_reader *r, uint64_t run, unsigned sources, store_row_fn *on_row,
+                       void *user)
 {
     struct store_filter f = {.run = run};
     struct job j = {
         .r = r, .f = &f, .by_seq = true, .without_processes = true, .on_row = on_row, .user = user};
-    j.sources = 1u << CURSOR_SAMPLES | 1u << CURSOR_EVENTS | 1u << CURSOR_DECISIONS;
+    j.sources = sources;
     return read_rows(&j);
+}
+
+int store_read_replay(struct store_reader *r, uint64_t run, store_row_fn *on_row, void *user)
+{
+    return read_by_seq(r, run, 1u << CURSOR_SAMPLES | 1u << CURSOR_EVENTS | 1u << CURSOR_DECISIONS, on_row,
+                       user);
+}
+
+int store_read_course(struct store_reader *r, uint64_t run, store_row_fn *on_row, void *user)
+{
+    return read_by_seq(r, run, 1u << CURSOR_EVENTS | 1u << CURSOR_DECISIONS, on_row, user);
 }
 
 static int open_decision(struct store_reader *r, uint64_t id, struct cursor *ret)

@@ -282,7 +282,7 @@ replay_agrees() {
     # a weir killed before its first commit has left the bare line of its run: nothing to feed
     for run in $(sql 'select id from runs r where exists (select 1 from events e where e.run = r.id)
         or exists (select 1 from decisions d where d.run = r.id) order by id'); do
-        out=$(weir replay "$run" -c "$C" 2>&1)
+        out=$(weir replay "$run" -c "$C" --recorded 2>&1)
         status=$?
         if [ "$status" -ne 0 ]; then
             not_ok "recorded runs replay to the same decisions" "run $run: status $status: $(tail -n 4 <<<"$out" | tr '\n' '|')"

@@ -87,10 +87,12 @@ static int teardown(void **state)
 static void test_the_same_run_is_decided_the_same(void **state)
 {
     (void)state;
-    assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){0}), CLI_EXIT_OK);
+    assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){.recorded = true}), CLI_EXIT_OK);
     assert_non_null(strstr(output, "run 1: 27 events (24 samples)"));
     assert_non_null(strstr(output, "\nthe same decisions, byte for byte\n"));
-    assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){.format = CLI_FORMAT_JSON}), CLI_EXIT_OK);
+    assert_int_equal(
+        cli_caught(&h, cmd_replay, (struct cli_args){.recorded = true, .format = CLI_FORMAT_JSON}),
+        CLI_EXIT_OK);
     assert_non_null(strstr(output, "\"identical\": true"));
 }
 
@@ -99,7 +101,7 @@ static void test_a_changed_decision_is_found(void **state)
     (void)state;
     sql("UPDATE decisions SET observed = observed + 1 WHERE id = (SELECT max(id) FROM decisions WHERE class "
         "= 0)");
-    assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){0}), CLI_EXIT_FAILED);
+    assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){.recorded = true}), CLI_EXIT_FAILED);
     assert_non_null(strstr(output, "first difference at event seq "));
     assert_non_null(strstr(output, "\n  recorded  "));
     assert_non_null(strstr(output, "\n  now       "));
@@ -109,7 +111,8 @@ static void test_a_missing_decision_is_found(void **state)
 {
     (void)state;
     sql("DELETE FROM decisions WHERE id = (SELECT max(id) FROM decisions)");
-    assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){.all = true}), CLI_EXIT_FAILED);
+    assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){.recorded = true, .all = true}),
+                     CLI_EXIT_FAILED);
     assert_non_null(strstr(output, "recorded  (nothing)"));
     assert_non_null(strstr(output, "1 differences; "));
 }
@@ -118,7 +121,7 @@ static void test_a_broken_policy_is_told(void **state)
 {
     (void)state;
     sql("UPDATE policies SET text = 'no such key=1' WHERE unit = 1");
-    assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){0}), CLI_EXIT_FAILED);
+    assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){.recorded = true}), CLI_EXIT_FAILED);
     assert_non_null(strstr(errors, "of another version"));
 }
 

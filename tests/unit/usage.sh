@@ -50,7 +50,7 @@ check 'no history' 3 'nobody-here' history -n nobody-here
 check 'config and name' 2 'give one of them' status -c x.ini -n nobody-here
 check 'bash completion' 0 'complete .*weir' --print-completion bash
 check 'zsh completion' 0 '#compdef weir' --print-completion zsh
-for command in '' run status history explain set; do
+for command in '' run status history explain set replay; do
   wide=$("$weir" help $command | awk 'length > 80')
   if [ -z "$wide" ]; then passed=$((passed + 1)); else failed=$((failed + 1)); printf 'not ok help wider than 80: %s\n' "$wide"; fi
 done

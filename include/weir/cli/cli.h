@@ -33,7 +33,10 @@ struct cli_args {
     bool keep;                /* stop --keep */
     bool verbose;             /* -v */
     bool all;                 /* -a, --all: also what is left out by default */
+    bool recorded;            /* replay --recorded */
     unsigned limit;           /* --limit N; 0 = not given */
+    const char **sweep;       /* replay --sweep KEY=A,B,...: each one given */
+    size_t sweep_count;
     const char *const *words; /* positional arguments, without the command's own name(s) */
     size_t word_count;
 };

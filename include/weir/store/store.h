@@ -173,6 +173,8 @@ int store_read_timeline(struct store_reader *r, const struct store_filter *f, st
  * what it answered. The processes of a sample are left out (top_count = 0): the engine does not look at them. Memory
  * does not grow with the run. */
 int store_read_replay(struct store_reader *r, uint64_t run, store_row_fn *on_row, void *user);
+/* The same without the samples. */
+int store_read_course(struct store_reader *r, uint64_t run, store_row_fn *on_row, void *user);
 
 /* One decision by (run, id); 0 or -ENOENT. */
 int store_read_decision(struct store_reader *r, uint64_t run, uint64_t id, struct store_row *ret);
