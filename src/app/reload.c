@@ -63,7 +63,10 @@ int reload_build(struct supervisor *s, struct err *reterr)
     if (!s->units || !s->policy_units || !s->unit_names || !s->decisions || !s->engine)
         return err_errno(reterr, -ENOMEM, "unit tables");
     s->policy.units = s->policy_units;
-    int r = resolve(s, config, &s->policy);
+    s->policy.rules = calloc(RULES_MAX, sizeof(*s->policy.rules));
+    int r = s->policy.rules ? resolve(s, config, &s->policy) : -ENOMEM;
+    if (r >= 0)
+        r = engine_prepare(s->engine, &s->policy);
     if (r < 0)
         return err_errno(reterr, r, "policy");
     s->policy.seed = now_wall_us();
@@ -154,14 +157,6 @@ int reload_set(struct supervisor *s, const char *unit, const char *assignment, u
 
 /* ------------------------------------------------ reload ------------------------------------------------ */
 
-static struct config_unit *config_find(struct config *c, const char *name)
-{
-    for (uint32_t i = 0; i < c->unit_count; i++)
-        if (strcmp(c->units[i].name, name) == 0)
-            return &c->units[i];
-    return NULL;
-}
-
 static bool is_needed(const struct supervisor *s, const struct config *config)
 {
     for (uint16_t i = 0; i < s->unit_count; i++)
@@ -217,64 +212,124 @@ static void keep_places(struct config *fresh, struct config *old)
     swap_strings(&fresh->state_dir, &old->state_dir);
 }
 
-/* Gives every unit of the new config an index: its old one, or one at the end. */
-static uint16_t place_unit(struct supervisor *s, struct config_unit *config)
+/* The policy that a reload puts into force: by this run's indices. */
+struct next_policy {
+    struct policy policy;
+    struct unit_policy *resolved; /* in the new config's order ... */
+    uint16_t *index;              /* ... and each one's index: its old one, or one at the end */
+};
+
+static void next_policy_deinit(struct next_policy *n)
 {
-    struct unit_runtime *known = supervisor_unit(s, config->name);
-    uint16_t index = known ? known->index : s->unit_count++;
-    if (known)
-        known->probe = probe_stop(known->probe); /* it reads the old config's text; see adopt_new_config */
-    attach_unit(s, index, config);
-    return index;
+    free(n->policy.units);
+    free(n->policy.rules);
+    free(n->resolved);
+    free(n->index);
 }
 
-static int adopt_new_config(struct supervisor *s, struct config *fresh, const struct unit_policy *resolved)
+static void place_policies(const struct supervisor *s, const struct config *fresh, struct next_policy *n)
+{
+    struct policy *p = &n->policy;
+    memcpy(p->units, s->policy_units, s->unit_capacity * sizeof(*p->units));
+    for (uint16_t i = 0; i < s->unit_count;
+         i++) { /* a removed one is stopped by the engine, not judged any more */
+        p->units[i].enabled = false;
+        p->units[i].rules = 0;
+    }
+    p->unit_count = s->unit_count;
+    for (uint32_t i = 0; i < fresh->unit_count; i++) {
+        const struct unit_runtime *known = supervisor_unit((struct supervisor *)s, fresh->units[i].name);
+        n->index[i] = known ? known->index : (uint16_t)p->unit_count++;
+    }
+    for (uint32_t i = 0; i < fresh->unit_count; i++) {
+        struct unit_policy *u = &p->units[n->index[i]];
+        *u = n->resolved[i];
+        for (uint16_t k = 0; k < u->after_count; k++)
+            u->after[k] = n->index[u->after[k]];
+    }
+}
+
+/* Nothing of the running tables is changed; the engine has room for the new rules then. */
+static int plan_policy(struct supervisor *s, struct config *fresh, struct next_policy *n)
+{
+    *n = (struct next_policy){.policy = s->policy};
+    n->policy.units = calloc(s->unit_capacity, sizeof(*n->policy.units));
+    n->policy.rules = calloc(RULES_MAX, sizeof(*n->policy.rules));
+    n->resolved = calloc(fresh->unit_count, sizeof(*n->resolved));
+    n->index = calloc(fresh->unit_count, sizeof(*n->index));
+    if (!n->policy.units || !n->policy.rules || !n->resolved || !n->index)
+        return -ENOMEM;
+    struct policy scratch = {.units = n->resolved, .rules = n->policy.rules};
+    int r = resolve(s, fresh, &scratch);
+    if (r < 0)
+        return r;
+    n->policy.rule_count = scratch.rule_count;
+    place_policies(s, fresh, n);
+    return engine_prepare(s->engine, &n->policy);
+}
+
+/* The planned policy is in force; *n keeps the one before. */
+static void adopt_new_config(struct supervisor *s, struct config *fresh, struct next_policy *n)
 {
     struct config *old = s->config;
-    _cleanup_free_ uint16_t *index = calloc(fresh->unit_count, sizeof(*index));
-    if (!index)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < fresh->unit_count; i++)
-        index[i] = place_unit(s, &fresh->units[i]);
-    for (uint16_t i = 0; i < s->unit_count; i++)
-        if (!config_find(fresh, s->unit_names[i]))
-            s->policy_units[i].enabled = false;
+    const struct policy before = s->policy;
     for (uint32_t i = 0; i < fresh->unit_count; i++) {
-        struct unit_policy *p = &s->policy_units[index[i]];
-        *p = resolved[i];
-        for (uint16_t k = 0; k < p->after_count; k++)
-            p->after[k] = index[p->after[k]];
+        struct unit_runtime *u = &s->units[n->index[i]];
+        u->probe = probe_stop(u->probe); /* it reads the old config's text */
+        attach_unit(s, n->index[i], &fresh->units[i]);
     }
+    s->policy = n->policy;
+    s->policy_units = s->policy.units;
+    s->unit_count = (uint16_t)s->policy.unit_count;
+    n->policy = before;
     keep_places(fresh, old);
     s->config = fresh;
-    s->policy.unit_count = s->unit_count;
     retire(s, old);
-    return 0;
+}
+
+/* Whose line of the file it is, as a person says it. */
+static const char *section_text(const struct config_change *c, char buf[static UNIT_NAME_MAX + 8])
+{
+    if (c->rule[0])
+        (void)snprintf(buf, UNIT_NAME_MAX + 8, "rule %s", c->rule);
+    else
+        (void)snprintf(buf, UNIT_NAME_MAX + 8, "%s", c->unit[0] ? c->unit : "[supervisor]");
+    return buf;
+}
+
+/* When it is in force. The order of the rules is no key of a section, and in force like a rule. */
+static const char *when_text(const struct config_change *c, const struct unit_runtime *u)
+{
+    bool is_rule = c->rule[0] || (c->key && strcmp(c->key, CONFIG_KEY_RULES) == 0);
+    if (!is_rule && !c->unit[0])
+        return "when weir is started again";
+    switch (c->type) {
+    case CONFIG_CHANGE_LIVE:
+        return u && u->limits_pending ? "from its next start" : "in force now";
+    case CONFIG_CHANGE_RESTART:
+        return "from its next start";
+    case CONFIG_CHANGE_ADDED:
+        if (is_rule)
+            return "new rule, in force now";
+        return u && u->config->wrap ? "new unit, for its server to start" : "new unit, starting";
+    case CONFIG_CHANGE_REMOVED:
+        return is_rule ? "removed" : "removed, stopping";
+    }
+    return "";
 }
 
 static void print_changes(struct supervisor *s, const struct config_change *changes, size_t count, FILE *out)
 {
-    static const char *const how[] = {
-        [CONFIG_CHANGE_LIVE] = "in force now",
-        [CONFIG_CHANGE_RESTART] = "from its next start",
-        [CONFIG_CHANGE_ADDED] = "new unit, starting",
-        [CONFIG_CHANGE_REMOVED] = "removed, stopping",
-    };
+    char section[UNIT_NAME_MAX + 8];
     if (count == 0)
         fputs("nothing changed\n", out);
     for (size_t i = 0; i < count; i++) {
         const struct config_change *c = &changes[i];
-        const char *unit = c->unit[0] ? c->unit : "[supervisor]";
-        const struct unit_runtime *u = supervisor_unit(s, c->unit);
-        bool waits = u && u->limits_pending && c->type == CONFIG_CHANGE_LIVE;
+        const char *when = when_text(c, supervisor_unit(s, c->unit));
         if (c->key)
-            fprintf(out, "%s: %s: %s -> %s (%s)\n", unit, c->key, c->from, c->to,
-                    !c->unit[0] ? "when weir is started again"
-                                : how[waits ? CONFIG_CHANGE_RESTART : c->type]);
-        else if (c->type == CONFIG_CHANGE_ADDED && u && u->config->wrap)
-            fprintf(out, "%s: new unit, for its server to start\n", unit);
+            fprintf(out, "%s: %s: %s -> %s (%s)\n", section_text(c, section), c->key, c->from, c->to, when);
         else
-            fprintf(out, "%s: %s\n", unit, how[c->type]);
+            fprintf(out, "%s: %s\n", section_text(c, section), when);
     }
 }
 
@@ -330,28 +385,27 @@ void reload_pending_limits(struct unit_runtime *u)
     tell_engine(s, u->index);
 }
 
-static int apply_change(struct supervisor *s, struct config *fresh, const struct config_change *changes,
-                        size_t count, FILE *notes)
+static void apply_all_limits(struct supervisor *s, const struct policy *before,
+                             const struct config_change *changes, size_t count, FILE *notes)
 {
-    _cleanup_free_ struct unit_policy *before = calloc(s->unit_capacity, sizeof(*before));
-    if (!before)
-        return -ENOMEM;
-    memcpy(before, s->policy_units, s->unit_capacity * sizeof(*before));
-    _cleanup_free_ struct unit_policy *resolved = calloc(fresh->unit_count, sizeof(*resolved));
-    struct policy scratch = {.units = resolved};
-    int r = resolved ? resolve(s, fresh, &scratch) : -ENOMEM;
-    if (r < 0)
-        return r;
-    uint16_t known = s->unit_count;
-    r = adopt_new_config(s, fresh, resolved);
-    if (r < 0)
-        return r;
-    for (uint16_t i = known; i < s->unit_count; i++)
-        store_unit(s->store, i, s->unit_names[i]);
     for (uint16_t i = 0; i < s->unit_count; i++)
         /* some 20 ms a unit (closing a pressure trigger waits for the kernel): only where there is a reason */
         if (s->policy_units[i].enabled && is_changed(changes, count, s->unit_names[i]))
-            apply_or_postpone(s, &s->units[i], i < known ? &before[i] : NULL, notes);
+            apply_or_postpone(s, &s->units[i], i < before->unit_count ? &before->units[i] : NULL, notes);
+}
+
+static int apply_change(struct supervisor *s, struct config *fresh, const struct config_change *changes,
+                        size_t count, FILE *notes)
+{
+    _cleanup_(next_policy_deinit) struct next_policy next;
+    int r = plan_policy(s, fresh, &next);
+    if (r < 0)
+        return r;
+    uint16_t known = s->unit_count;
+    adopt_new_config(s, fresh, &next);
+    for (uint16_t i = known; i < s->unit_count; i++)
+        store_unit(s->store, i, s->unit_names[i]);
+    apply_all_limits(s, &next.policy, changes, count, notes);
     supervisor_record_policy(s);
     for (uint16_t i = 0; i < s->unit_count; i++) {
         launch_restart_probe(&s->units[i]);
@@ -371,7 +425,13 @@ static void mark_changes(struct supervisor *s, const struct config_change *chang
     for (size_t i = 0; i < count; i++) {
         const struct config_change *c = &changes[i];
         const struct unit_runtime *u = supervisor_unit(s, c->unit);
-        if (c->key)
+        char section[UNIT_NAME_MAX + 8];
+        if (c->rule[0] && !c->key)
+            supervisor_mark(s, UNIT_NONE, "reload: %s: %s", section_text(c, section), when_text(c, NULL));
+        else if (c->rule[0])
+            supervisor_mark(s, UNIT_NONE, "reload: %s: %s: %s -> %s", section_text(c, section), c->key,
+                            c->from, c->to);
+        else if (c->key)
             supervisor_mark(s, u ? u->index : UNIT_NONE, "reload: %s: %s -> %s", c->key, c->from, c->to);
     }
 }

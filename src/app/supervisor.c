@@ -446,6 +446,7 @@ static void supervisor_deinit(struct supervisor *s)
     free(s->queue);
     free(s->units);
     free(s->policy_units);
+    free(s->policy.rules);
     free(s->unit_names);
     free(s->config_path);
     for (size_t i = 0; i < ARRAY_SIZE(s->retired); i++)
@@ -501,6 +502,9 @@ void supervisor_record_policy(struct supervisor *s)
     for (uint16_t i = 0; i < s->unit_count; i++)
         if (policy_text_format_unit(&s->policy_units[i], text, sizeof(text)) > 0)
             store_policy(s->store, s->seq + 1, i, text);
+    for (uint32_t i = 0; i < s->policy.rule_count; i++)
+        if (rule_format(&s->policy.rules[i], text, sizeof(text)) > 0)
+            store_policy(s->store, s->seq + 1, (uint16_t)(POLICY_ROW_RULE + i), text);
 }
 
 /* Begun and not: what an earlier weir left must still be there for the next one. */

@@ -304,6 +304,64 @@ static void secrets_are_not_recorded(void **state)
 
 /* ------------------------------------------------ set, reload ------------------------------------------------ */
 
+/* The one number that the history answers with; -1: no answer yet. */
+static int64_t ask_history(struct fixture *f, const char *query)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *row = NULL;
+    int64_t number = -1;
+    if (sqlite3_open_v2(scratch_path(&f->scratch, "state/history.db"), &db, SQLITE_OPEN_READONLY, NULL) ==
+            SQLITE_OK &&
+        sqlite3_prepare_v2(db, query, -1, &row, NULL) == SQLITE_OK && sqlite3_step(row) == SQLITE_ROW)
+        number = sqlite3_column_int64(row, 0);
+    sqlite3_finalize(row);
+    sqlite3_close(db);
+    return number;
+}
+
+static void wait_history(struct fixture *f, const char *query, int64_t wanted)
+{
+    for (int i = 0; i < WAIT_TRIES && ask_history(f, query) != wanted; i++)
+        (void)usleep(10000);
+    assert_int_equal(ask_history(f, query), wanted);
+}
+
+#define WATCH  "[rule watch]\nunit = a\nwhen = pids.current > "
+#define BEHIND "[rule behind]\nwhen = pids.current < 0\ndo = note\n"
+
+static void rules_change_while_it_runs(void **state)
+{
+    struct fixture *f = *state;
+    char text[512];
+    (void)snprintf(text, sizeof(text), "%s%s", one_unit, WATCH "100\ndo = note\n");
+    write_config(f, run_dir_line(f), text);
+    start(f, NULL, 0);
+    wait_status(f, "\"state\":\"ready\"");
+    wait_history(f, "select count(*) from policies where unit = 32768 and text like 'name = watch\n%'", 1);
+
+    /* another one before it: it has another place, and means the same */
+    (void)snprintf(text, sizeof(text), "%s" BEHIND "%s", one_unit, WATCH "0\ndo = note\n");
+    write_config(f, run_dir_line(f), text);
+    expect_call(f, "Reload", NULL, NULL, "rule behind: new rule, in force now\n");
+    wait_history(f, "select count(*) from decisions where rule = 'rule.watch' and unit = 0", 1);
+    wait_history(f, "select count(*) from policies where unit = 32769 and text like 'name = watch\n%'", 1);
+    wait_history(f, "select count(*) from marks where text = 'reload: rule behind: new rule, in force now'",
+                 1);
+
+    (void)snprintf(text, sizeof(text), "%s%s" BEHIND, one_unit, WATCH "1\ndo = note\n");
+    write_config(f, run_dir_line(f), text);
+    expect_call(f, "Reload", NULL, NULL,
+                "rule watch: when: pids.current > 0 -> pids.current > 1 (in force now)\n");
+    write_config(f, run_dir_line(f), one_unit);
+    expect_call(f, "Reload", NULL, NULL, "rule behind: removed\n");
+    (void)snprintf(text, sizeof(text), "%s%s", one_unit, WATCH "ten\ndo = note\n");
+    write_config(f, run_dir_line(f), text);
+    expect_refusal(f, "Reload", NULL, NULL, "the config has errors; nothing was changed");
+    expect_call(f, "Shutdown", NULL, NULL, "");
+    assert_int_equal(end_status(f), 0);
+    assert_int_equal(ask_history(f, "select count(*) from decisions where rule like 'rule.%'"), 1);
+}
+
 static void a_refused_value_does_not_stay(void **state)
 {
     struct fixture *f = *state;
@@ -432,6 +490,7 @@ int main(void)
         TEST(units_come_and_go),
         TEST(a_check_that_is_taken_away_fails_no_start),
         TEST(a_new_unit_waits_for_what_it_is_after),
+        TEST(rules_change_while_it_runs),
     };
     /* PID 1 reaps late: what a case orphans comes to us */
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
