@@ -21,6 +21,10 @@
  * neither true nor false, and neither is what depends on it (three-valued logic); it neither confirms nor denies
  * what has held so far.
  *
+ * Bounds: "over" 100 ms to 1 h, "for" 1 ms to 24 h, "per" 1 s to 30 days, pace 1 to 65535. A metric is compared with one
+ * of its own type, never with itself; a share is one of such a metric. In a list of actions none stands twice, and
+ * nothing stands behind stop or restart.
+ *
  * Pure: nothing here allocates; everything fits into the structs.
  */
 #ifndef WEIR_ENGINE_RULE_H
