@@ -13,15 +13,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weir/app/supervisor.h"
 #include "weir/base/cleanup.h"
 #include "weir/base/log.h"
 
-static uint32_t unit_abilities(const struct supervisor *s)
+uint32_t supervisor_abilities(const struct host_info *info)
 {
     /* the low bits of enum host_feature are the engine's abilities (host.h) */
     const uint32_t shared = ABILITY_MEMORY_MAX | ABILITY_MEMORY_HIGH | ABILITY_CPU_MAX | ABILITY_FREEZE |
                             ABILITY_KILL | ABILITY_PRESSURE | ABILITY_RECLAIM;
-    return (s->info.features & shared) | ABILITY_NOTIFY;
+    return (info->features & shared) | ABILITY_NOTIFY;
 }
 
 /* The policy of a config, in room that policy->units (config->unit_count entries) and policy->rules give. */
@@ -31,7 +32,7 @@ static int resolve(struct supervisor *s, struct config *config, struct policy *p
     if (!abilities)
         return -ENOMEM;
     for (uint32_t i = 0; i < config->unit_count; i++)
-        abilities[i] = unit_abilities(s);
+        abilities[i] = supervisor_abilities(&s->info);
     config_resolve(config, s->info.memory_total_bytes, abilities, policy);
     return 0;
 }

@@ -28,6 +28,7 @@ const struct cli_option_info cli_options[] = {
      "the policies on record, also with -c (which then only says which supervisor)"},
     {OPTION_SWEEP, 0, "sweep", "[UNIT.]KEY=A,B,...",
      "one row for each value of a unit's key; repeated: for each combination"},
+    {OPTION_EXPLAIN, 0, "explain", NULL, "tell in plain words what it means on this host"},
     {OPTION_VERBOSE, 'v', "verbose", NULL, "tell more"},
 };
 const size_t cli_option_count = ARRAY_SIZE(cli_options);
@@ -45,11 +46,18 @@ const struct cli_command cli_commands[] = {
      "earlier weir that was killed, or stopped with --keep, are adopted. What a unit prints goes to "
      "STATE_DIR/log/UNIT.log, with -v to the terminal too. Exit status 1 when a unit was given up.",
      "weir run search-docs.ini    # until Ctrl-C\n", cmd_run},
-    {"check", "[CONFIG]", 0, 1, 0, "tell every error of a config, with its line and what would be right",
+    {"check", "[CONFIG]", 0, 1, OPTION_EXPLAIN | OPTION_JSON,
+     "tell every error of a config, with its line and what would be right",
      "Reads CONFIG and prints every error with its line, what is wrong and what would be right. Exit status "
-     "1 when "
-     "there is one. Without CONFIG prints a commented sample config.",
-     "weir check search-docs.ini\nweir check > new.ini    # a sample with every key\n", cmd_check},
+     "1 when there is one. Without CONFIG prints a commented sample config. With --explain a config without "
+     "an error "
+     "is told in plain words: for each unit the steps of the ladder with their sizes on this host, what is "
+     "off and "
+     "why, then each rule and the units it judges.",
+     "weir check search-docs.ini\nweir check --explain search-docs.ini\nweir check > new.ini    # a sample "
+     "with every "
+     "key\n",
+     cmd_check},
     {"doctor", "", 0, 0, OPTION_JSON, "tell what this host can and cannot do",
      "Prints the cgroup layout, the controllers and each ability of the kernel that weir uses, with what it "
      "is used "
@@ -136,8 +144,7 @@ const struct cli_command cli_commands[] = {
 };
 const size_t cli_command_count = ARRAY_SIZE(cli_commands);
 
-/* Words in lines of at most 80 columns; the first line goes on at column `at`, the others begin at `indent`. */
-static void print_wrapped(const char *text, unsigned at, unsigned indent, FILE *out)
+void cli_print_wrapped(const char *text, unsigned at, unsigned indent, FILE *out)
 {
     unsigned column = at;
     bool first = true;
@@ -177,13 +184,13 @@ static void print_options(unsigned mask, FILE *out)
         (void)snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->value ? " " : "",
                        o->value ? o->value : "");
         int column = fprintf(out, "  %-22s ", left);
-        print_wrapped(o->text, (unsigned)column, 25, out);
+        cli_print_wrapped(o->text, (unsigned)column, 25, out);
     }
 }
 
 static void print_general_help(FILE *out)
 {
-    print_wrapped(
+    cli_print_wrapped(
         "weir launches services inside cgroups, watches the kernel's pressure and event files, and holds "
         "work back or restarts the worker before memory runs out.",
         0, 0, out);
@@ -201,7 +208,7 @@ void cli_print_help(const struct cli_command *command, FILE *out)
     }
     fprintf(out, "Usage: weir %s%s%s%s\n\n", command->name, command->options ? " [OPTIONS]" : "",
             command->words[0] ? " " : "", command->words);
-    print_wrapped(command->text, 0, 0, out);
+    cli_print_wrapped(command->text, 0, 0, out);
     if (command->options) {
         fputs("\nOptions:\n", out);
         print_options(command->options, out);

@@ -20,6 +20,7 @@ enum cli_option {
     OPTION_VERBOSE = 1 << 10,
     OPTION_RECORDED = 1 << 11,
     OPTION_SWEEP = 1 << 12,
+    OPTION_EXPLAIN = 1 << 13,
 };
 
 struct cli_command {
@@ -46,6 +47,9 @@ struct cli_option_info {
 
 extern const struct cli_option_info cli_options[];
 extern const size_t cli_option_count;
+
+/* Words in lines of at most 80 columns; the first line goes on at column `at`, the others begin at `indent`. */
+void cli_print_wrapped(const char *text, unsigned at, unsigned indent, FILE *out);
 
 void cli_print_help(const struct cli_command *command, FILE *out); /* NULL: of weir itself */
 void cli_print_scdoc(FILE *out);

@@ -84,6 +84,7 @@ static int set_option(const struct cli_command *c, const struct cli_option_info 
     args->follow |= o->bit == OPTION_FOLLOW;
     args->keep |= o->bit == OPTION_KEEP;
     args->all |= o->bit == OPTION_ALL;
+    args->explain |= o->bit == OPTION_EXPLAIN;
     args->verbose |= o->bit == OPTION_VERBOSE;
     args->recorded |= o->bit == OPTION_RECORDED;
     return 0;

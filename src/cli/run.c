@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* weir run and check: what needs no running supervisor. */
-#include <inttypes.h>
+/* weir run. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -45,22 +44,4 @@ int cmd_run(const struct cli_args *args)
     if (r < 0)
         log_error("%s", e.text);
     return r < 0 ? CLI_EXIT_FAILED : r;
-}
-
-int cmd_check(const struct cli_args *args)
-{
-    if (args->word_count == 0) {
-        config_print_sample(stdout);
-        return CLI_EXIT_OK;
-    }
-    struct config config = {0};
-    if (load(args->words[0], &config) < 0)
-        return CLI_EXIT_FAILED;
-    printf("%s: ok, %" PRIu32 " unit%s:", args->words[0], config.unit_count,
-           config.unit_count == 1 ? "" : "s");
-    for (uint32_t i = 0; i < config.unit_count; i++)
-        printf(" %s", config.units[i].name);
-    putchar('\n');
-    config_deinit(&config);
-    return CLI_EXIT_OK;
 }

@@ -3,7 +3,8 @@
  * check-configs DIR [regenerate]
  *
  * Loads every DIR/NAME.ini and compares the printed report with DIR/NAME.expected; every DIR/good/NAME.ini
- * must load without a problem. With "regenerate" the expected files are written instead; the diff is then
+ * must load without a problem; what every DIR/explain/NAME.ini means, on the two hosts below, is compared with
+ * DIR/explain/NAME.expected. With "regenerate" the expected files are written instead; the diff is then
  * reviewed.
  */
 #include <fcntl.h>
@@ -12,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
+#include "weir/app/supervisor.h"
 #include "weir/base/cleanup.h"
 #include "weir/base/fdio.h"
 #include "weir/config/config.h"
@@ -60,21 +63,90 @@ static void write_expected(const char *path, const char *text)
     }
 }
 
-static void check_broken(struct tally *t, const char *path)
+/* text against what stands beside path. */
+static void compare(struct tally *t, const char *path, const char *text)
 {
-    static char text[REPORT_MAX], expected[REPORT_MAX];
+    static char expected[REPORT_MAX];
     char expected_path[4096];
-    int r = load_report(path, text, sizeof(text));
     (void)snprintf(expected_path, sizeof(expected_path), "%.4000s", path);
     strcpy(strrchr(expected_path, '.'), ".expected");
-    if (r >= 0)
-        fail(t, path, "was accepted", "");
-    else if (t->regenerate)
+    if (t->regenerate)
         write_expected(expected_path, text);
     else if (fd_read_text_at(AT_FDCWD, expected_path, expected, sizeof(expected)) < 0)
         fail(t, path, "has no expected file; it says:", text);
     else if (strcmp(text, expected) != 0)
         fail(t, path, "says something else:", text);
+}
+
+static void check_broken(struct tally *t, const char *path)
+{
+    static char text[REPORT_MAX];
+    if (load_report(path, text, sizeof(text)) >= 0)
+        fail(t, path, "was accepted", "");
+    else
+        compare(t, path, text);
+}
+
+/* An old host and a new one. */
+static const struct host_info hosts[] = {
+    {.layout = HOST_LAYOUT_HYBRID,
+     .memory_total_bytes = 16ULL << 30,
+     .cpus = 1,
+     .features = HOST_FEATURE_MEMORY_MAX | HOST_FEATURE_CPU_MAX | HOST_FEATURE_FREEZE | HOST_FEATURE_KILL},
+    {.layout = HOST_LAYOUT_UNIFIED,
+     .memory_total_bytes = 64ULL << 30,
+     .cpus = 8,
+     .features = HOST_FEATURE_MEMORY_MAX | HOST_FEATURE_MEMORY_HIGH | HOST_FEATURE_CPU_MAX |
+                 HOST_FEATURE_FREEZE | HOST_FEATURE_KILL | HOST_FEATURE_PRESSURE | HOST_FEATURE_RECLAIM},
+    /* neither limits nor readings of memory, and nothing to hold a unit back with */
+    {.layout = HOST_LAYOUT_UNIFIED,
+     .memory_total_bytes = 1ULL << 30,
+     .cpus = 2,
+     .features = HOST_FEATURE_KILL},
+};
+
+static void explain(struct config *c, const char *path, FILE *out)
+{
+    uint32_t *abilities = calloc(c->unit_count, sizeof(*abilities));
+    struct unit_policy *units = calloc(c->unit_count, sizeof(*units));
+    static struct rule rules[RULES_MAX];
+    for (size_t h = 0; h < ARRAY_SIZE(hosts); h++) {
+        for (uint32_t i = 0; i < c->unit_count; i++)
+            abilities[i] = supervisor_abilities(&hosts[h]);
+        struct policy policy = {.units = units, .rules = rules};
+        struct check_subject subject = {base_name(path), c, &policy, &hosts[h]};
+        config_resolve(c, hosts[h].memory_total_bytes, abilities, &policy);
+        check_print(&subject, out);
+        json_t *json = check_json(&subject);
+        fprintf(out, "\n");
+        json_dumpf(json, out, JSON_INDENT(1));
+        fprintf(out, "\n\n");
+        json_decref(json);
+    }
+    free(abilities);
+    free(units);
+}
+
+static void check_explained(struct tally *t, const char *path)
+{
+    static char text[REPORT_MAX];
+    struct config config = {0};
+    struct config_report report;
+    int r = config_load(path, &config, &report);
+    FILE *out = fmemopen(text, sizeof(text), "w");
+    if (!out)
+        abort();
+    if (r < 0)
+        config_report_print(&report, base_name(path), out);
+    else
+        explain(&config, path, out);
+    fclose(out);
+    if (r < 0)
+        fail(t, path, "is no good config", text);
+    else
+        compare(t, path, text);
+    config_report_deinit(&report);
+    config_deinit(&config);
 }
 
 static void check_good(struct tally *t, const char *path)
@@ -108,6 +180,7 @@ int main(int argc, char **argv)
     setenv("HOME", "/home/somebody", 1);
     check_each(&t, argv[1], "*.ini", check_broken);
     check_each(&t, argv[1], "good/*.ini", check_good);
+    check_each(&t, argv[1], "explain/*.ini", check_explained);
     printf("%u configs, %u wrong\n", t.count, t.wrong);
     return t.wrong > 0;
 }

@@ -37,6 +37,13 @@ check 'value missing' 2 'a value is missing after -c' status -c
 check 'flag with value' 2 'takes no value' status --json=1
 check 'number wanted' 2 'takes a number from 1 on, not x' history --limit x
 check 'number from 1' 2 'takes a number from 1 on, not 0' history --limit 0
+printf '[unit a]\nexec = /bin/true\nmemory_max = 1G\n[rule r]\nwhen = threads > 3\ndo = note\n' >"$work/good.ini"
+printf '[unit a]\nexec = /bin/true\n[rule r]\nwhen = thraeds > 3\ndo = note\n' >"$work/bad.ini"
+check 'check, good' 0 'good.ini: ok, 1 unit: a, 1 rule: r$' check "$work/good.ini"
+check 'check, good, as JSON' 0 '"ok": true' check --json "$work/good.ini"
+check 'check, bad' 1 "bad.ini:4:8: unknown metric 'thraeds'" check "$work/bad.ini"
+check 'check, bad, as JSON' 1 '"column": 8' check --json "$work/bad.ini"
+check 'check, bad, nothing to explain' 1 "unknown metric 'thraeds'" check --explain "$work/bad.ini"
 check 'word missing' 2 'missing: UNIT' start
 check 'too many words' 2 'too many words: b' start a b
 check 'keep with a unit' 2 '--keep is for the supervisor as a whole' stop --keep worker

@@ -25,6 +25,9 @@ struct supervisor_options {
  */
 int supervisor_run(const struct supervisor_options *options, struct err *reterr);
 
+/* What a supervisor on this host can do for a unit (enum host_ability). */
+uint32_t supervisor_abilities(const struct host_info *info);
+
 /*
  * The other end of a wrap: this process was started by a unit under a name that is weir (execfn is the path
  * it was executed by, .../wrap/NAME). Asks the supervisor for the unit's cgroup and then becomes the real

@@ -32,6 +32,7 @@ struct cli_args {
     bool follow;              /* -f */
     bool keep;                /* stop --keep */
     bool verbose;             /* -v */
+    bool explain;             /* check --explain */
     bool all;                 /* -a, --all: also what is left out by default */
     bool recorded;            /* replay --recorded */
     unsigned limit;           /* --limit N; 0 = not given */
