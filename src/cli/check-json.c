@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* weir check --json: the errors, or what --explain tells, as one object. See check.h. */
-#include "check.h"
+/* weir check --json: the errors, or what --explain tells, as one object. See check-explain.h. */
+#include "check-explain.h"
 #include "json.h"
 
 static void set_text(json_t *object, const char *key, const char *text)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
+#include "check-explain.h"
 #include "weir/base/cleanup.h"
 #include "weir/base/units.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* weir check --explain for a person: the host, each unit's ladder with its sizes, the rules. See check.h. */
+/* weir check --explain for a person: the host, each unit's ladder with its sizes, the rules. See check-explain.h. */
 #include <inttypes.h>
 #include <string.h>
 
-#include "check.h"
+#include "check-explain.h"
 #include "commands.h"
 #include "weir/base/units.h"
 

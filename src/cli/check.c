@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* weir check: reads a config and tells what is wrong with it or, when nothing is, what it means on this host. */
-#include "check.h"
+#include "check-explain.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
+#include "check-explain.h"
 #include "weir/app/supervisor.h"
 #include "weir/base/cleanup.h"
 #include "weir/base/fdio.h"

@@ -3,8 +3,8 @@
  * What a config means: the ladder in force for each unit, step by step, and its rules, in plain words. Everything is
  * made from the config, the policy it resolves to and what the host can; nothing is asked here.
  */
-#ifndef WEIR_CLI_CHECK_H
-#define WEIR_CLI_CHECK_H
+#ifndef WEIR_CLI_CHECK_EXPLAIN_H
+#define WEIR_CLI_CHECK_EXPLAIN_H
 
 #include <jansson.h>
 #include <stdio.h>
