@@ -203,7 +203,7 @@ static void begin_end(struct turn *t, enum decision_reason reason)
     }
 }
 
-/* Every service ended by itself or failed, and no person had a hand in it. */
+/* Every service ended by itself or failed, and neither a person nor a rule had a hand in it. */
 static bool all_ended(const struct turn *t)
 {
     size_t services = 0;

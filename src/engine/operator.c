@@ -13,7 +13,7 @@
  *
  *   (a) failures and budget forgotten, restarting for memory allowed again. A wrapped unit is not started by
  *       weir: it may be started again, and its server has respawn_wait to do so before it is restarted itself.
- *   (b) note when that is so already. A wrapped unit's waiting and further arrivals are refused until start.
+ *   (b) note when that is so already, by an operator or by a rule's stop. A wrapped unit's waiting and further arrivals are refused until start.
  *   (c) note when it is so already, or the host cannot.
  *   A note says that nothing was done: amount[0] = the state, amount[1] = 1 + the verb; reason and rejections say
  *   what stood in the way where the state does not.

@@ -4,17 +4,19 @@
  * the old one knew of a rule whose canonical text (its name is part of it) is the same, on the same unit; everything
  * else begins anew. What a rule that is gone had begun is ended by the POLICY event that follows (rules.c).
  *
- * Invariant: the slots of a unit are in the order of the policy's rules, one for each bit of the unit's mask.
+ * Invariants: the slots of a unit are in the order of the policy's rules, one for each bit of the unit's mask. The book
+ * has its own copy of the rules, so a step never judges by a condition other than the one that room was made for.
  */
 #include "rules.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* How many of each the book holds. */
 struct extent {
-    size_t slots, holds, rings;
+    size_t slots, holds, rings, begun;
 };
 
 /* A rule of a damaged record may be missing: it has no condition. */
@@ -32,6 +34,7 @@ static void add_needs(struct extent *ext, const struct rule *rule)
     rule_eval_needs(&rule->until, &holds, &rings);
     ext->holds += holds;
     ext->rings += rings;
+    ext->begun += rule->limit_count;
     ext->slots++;
 }
 
@@ -45,8 +48,7 @@ static struct extent measure(const struct policy *policy)
     return ext;
 }
 
-/* Takes count things of size bytes off the block; every size is a multiple of the alignment but for the texts', which
- * come last. */
+/* Takes count things of size bytes off the block; every size is a multiple of the alignment. */
 static void *carve(char **block, size_t count, size_t size)
 {
     void *p = *block;
@@ -58,17 +60,25 @@ static struct rule_book *book_new(const struct policy *policy, char **ret_rest)
 {
     struct extent ext = measure(policy);
     size_t size = sizeof(struct rule_book) + policy->unit_count * sizeof(struct unit_rules) +
-                  ext.slots * sizeof(struct rule_slot) + ext.holds * sizeof(struct rule_hold) +
-                  ext.rings * sizeof(struct rule_ring) + policy->rule_count * (size_t)RULE_TEXT_MAX;
+                  policy->rule_count * sizeof(struct book_rule) + ext.slots * sizeof(struct rule_slot) +
+                  ext.holds * sizeof(struct rule_hold) + ext.rings * sizeof(struct rule_ring) +
+                  ext.begun * sizeof(uint64_t);
     char *block = calloc(1, size);
     if (!block)
         return NULL;
     struct rule_book *book = carve(&block, 1, sizeof(*book));
-    book->rule_count = policy->rule_count;
     book->unit_count = policy->unit_count;
     book->units = carve(&block, policy->unit_count, sizeof(struct unit_rules));
+    book->rules = carve(&block, policy->rule_count, sizeof(struct book_rule));
     *ret_rest = block;
     return book;
+}
+
+static void copy_rule(struct book_rule *own, const struct rule *rule)
+{
+    own->rule = *rule;
+    snprintf(own->name, sizeof(own->name), "rule.%s", rule->name);
+    rule_format(rule, own->text, sizeof(own->text)); /* RULE_TEXT_MAX holds any rule */
 }
 
 static void lay_out_slot(struct rule_slot *slot, const struct rule *rule, char **block)
@@ -80,50 +90,42 @@ static void lay_out_slot(struct rule_slot *slot, const struct rule *rule, char *
     slot->ring_count += until_rings;
     slot->holds = carve(block, slot->hold_count, sizeof(struct rule_hold));
     slot->rings = carve(block, slot->ring_count, sizeof(struct rule_ring));
+    slot->begun_us = carve(block, rule->limit_count, sizeof(uint64_t));
 }
 
-static void lay_out_unit(struct unit_rules *all, const struct policy *policy, uint32_t unit, char **block)
+static void lay_out_unit(struct rule_book *book, const struct policy *policy, uint32_t unit, char **block)
 {
+    struct unit_rules *all = &book->units[unit];
     for (uint32_t r = 0; r < policy->rule_count; r++)
         all->count += judges(policy, unit, r);
     all->slots = carve(block, all->count, sizeof(struct rule_slot));
     struct rule_slot *slot = all->slots;
     for (uint32_t r = 0; r < policy->rule_count; r++)
         if (judges(policy, unit, r)) {
-            slot->rule = r;
+            slot->rule = &book->rules[r];
             lay_out_slot(slot++, &policy->rules[r], block);
         }
 }
 
-/* The rule's index in an older book; its rule_count when it is not there. */
-static uint32_t find_text(const struct rule_book *old, const char *text)
-{
-    uint32_t r = 0;
-    while (r < old->rule_count && strcmp(old->texts[r], text) != 0)
-        r++;
-    return r;
-}
-
 static void take_over(struct rule_slot *slot, const struct rule_slot *old)
 {
+    size_t begun = slot->rule->rule.limit_count;
     slot->life = old->life;
+    if (begun)
+        memcpy(slot->begun_us, old->begun_us, begun * sizeof(*slot->begun_us));
     if (slot->hold_count)
         memcpy(slot->holds, old->holds, slot->hold_count * sizeof(*slot->holds));
     if (slot->ring_count)
         memcpy(slot->rings, old->rings, slot->ring_count * sizeof(*slot->rings));
 }
 
-static void take_over_unit(struct rule_book *book, const struct rule_book *old, uint32_t unit)
+static void take_over_unit(struct unit_rules *all, const struct unit_rules *old)
 {
-    const struct unit_rules *before = &old->units[unit];
-    struct unit_rules *now = &book->units[unit];
-    now->generation = before->generation;
-    for (uint32_t i = 0; i < now->count; i++) {
-        uint32_t r = find_text(old, book->texts[now->slots[i].rule]);
-        for (uint32_t k = 0; k < before->count; k++)
-            if (before->slots[k].rule == r)
-                take_over(&now->slots[i], &before->slots[k]);
-    }
+    all->generation = old->generation;
+    for (uint32_t i = 0; i < all->count; i++)
+        for (uint32_t k = 0; k < old->count; k++)
+            if (strcmp(all->slots[i].rule->text, old->slots[k].rule->text) == 0)
+                take_over(&all->slots[i], &old->slots[k]);
 }
 
 int engine_prepare(struct engine *e, const struct policy *policy)
@@ -132,13 +134,12 @@ int engine_prepare(struct engine *e, const struct policy *policy)
     struct rule_book *book = book_new(policy, &rest), *old = e->rules;
     if (!book)
         return -ENOMEM;
-    for (uint32_t i = 0; i < policy->unit_count; i++)
-        lay_out_unit(&book->units[i], policy, i, &rest);
-    book->texts = carve(&rest, policy->rule_count, RULE_TEXT_MAX);
     for (uint32_t r = 0; r < policy->rule_count; r++)
-        rule_format(&policy->rules[r], book->texts[r], RULE_TEXT_MAX); /* RULE_TEXT_MAX holds any rule */
+        copy_rule(&book->rules[r], &policy->rules[r]);
+    for (uint32_t i = 0; i < policy->unit_count; i++)
+        lay_out_unit(book, policy, i, &rest);
     for (uint32_t i = 0; old && i < book->unit_count && i < old->unit_count; i++)
-        take_over_unit(book, old, i);
+        take_over_unit(&book->units[i], &old->units[i]);
     free(old);
     e->rules = book;
     return 0;

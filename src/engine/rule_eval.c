@@ -187,13 +187,14 @@ static void drop_oldest(struct rule_ring *r)
 
 static void ring_push(struct rule_ring *r, const struct rule_row *row, uint64_t window_us)
 {
-    if (r->count > 0 && row->t_us - row_at(r, r->count - 1)->t_us < window_us / RING_PARTS)
+    if (r->count > 0 && row->t_us - r->last_us < window_us / RING_PARTS)
         return;
     while (r->count >= 2 && row->t_us - row_at(r, 1)->t_us >= window_us)
         drop_oldest(r);
     if (r->count == RULE_RING_ROWS)
         drop_oldest(r);
     *row_at(r, r->count) = *row;
+    r->last_us = row->t_us;
     r->count++;
 }
 

@@ -19,6 +19,7 @@ struct rule_row {
 /* What a reading over a window keeps. */
 struct rule_ring {
     uint32_t first, count;
+    uint64_t last_us;  /* the newest row's time */
     bool figure_known; /* growth: the figure one reading earlier */
     uint64_t figure;
     struct rule_row rows[RULE_RING_ROWS];

@@ -189,20 +189,17 @@ struct judging {
     const struct rule *rule;
     struct rule_slot *slot;
     struct rule_fact fact; /* of its `when` */
-    char name[DECISION_RULE_MAX];
 };
 
 static struct judging judging_of(struct turn *t, struct engine_unit *u, struct rule_slot *slot)
 {
-    struct judging j = {.t = t, .u = u, .rule = &t->policy->rules[slot->rule], .slot = slot};
-    snprintf(j.name, sizeof(j.name), "rule.%s", j.rule->name);
-    return j;
+    return (struct judging){.t = t, .u = u, .rule = &slot->rule->rule, .slot = slot};
 }
 
 static struct why why_of_fact(const struct judging *j, enum decision_reason reason,
                               const struct rule_fact *fact)
 {
-    struct why why = why_of(j->name, reason);
+    struct why why = why_of(j->slot->rule->name, reason);
     why_measure(&why, fact->metric, fact->observed, fact->threshold);
     why.held_us = fact->held_us;
     return why;
@@ -214,7 +211,7 @@ static void let_go(struct judging *j, const struct rule_fact *fact)
     struct why why = why_of_fact(j, REASON_RULE_OVER, fact);
     throttle_end_of(j->t, j->u, &why);
     hold_end_of(j->t, j->u, &why);
-    reclaim_end_of(j->u, j->name);
+    reclaim_end_of(j->u, j->slot->rule->name);
     if (life->would_have)
         j->u->recycle.would_have = j->u->recycle.would_have_by_rule = false;
     life->active = life->would_have = false;
@@ -222,16 +219,20 @@ static void let_go(struct judging *j, const struct rule_fact *fact)
 }
 
 /* Without an `until`: `when` is known not to hold for a while. */
-static enum truth is_over_by_itself(struct judging *j, enum truth when, struct rule_fact *fact)
+static enum truth is_over_by_itself(struct judging *j, enum truth when, struct rule_fact *fact,
+                                    uint64_t *ret_due_us)
 {
-    uint64_t held = rule_hold_observe(&j->slot->life.off, truth_not(when), j->t);
-    if (held == NOT_HELD || held < REST_US)
+    struct rule_hold *off = &j->slot->life.off;
+    uint64_t held = rule_hold_observe(off, truth_not(when), j->t);
+    if (held == NOT_HELD)
         return TRUTH_FALSE;
     fact->held_us = held;
-    return TRUTH_TRUE;
+    if (held < REST_US)
+        *ret_due_us = engine_later(off->since_us, REST_US);
+    return held < REST_US ? TRUTH_FALSE : TRUTH_TRUE;
 }
 
-/* A `for` that is about to be over wants a sample at that very moment. */
+/* What is about to happen wants a sample at that very moment: a `for` that ends, of what matters now. */
 static void look_closely(struct engine_unit *u, const struct turn *t, uint64_t due_us)
 {
     uint64_t until = engine_later(due_us, t->policy->fast_interval_us);
@@ -246,13 +247,15 @@ static bool judge(struct judging *j)
     struct rule_eval x = {j->t, j->u, j->slot->holds, j->slot->rings, USEC_INFINITY};
     struct rule_fact over = {0};
     enum truth when = rule_eval(&x, &j->rule->when, &j->fact), until;
+    uint64_t begin_us = x.due_us;
+    x.due_us = USEC_INFINITY;
     if (j->rule->until.count) {
         until = rule_eval(&x, &j->rule->until, &over);
     } else {
         over = j->fact;
-        until = is_over_by_itself(j, when, &over);
+        until = is_over_by_itself(j, when, &over, &x.due_us);
     }
-    look_closely(j->u, j->t, x.due_us);
+    look_closely(j->u, j->t, life->active ? x.due_us : begin_us);
     if (life->active && until == TRUTH_TRUE)
         let_go(j, &over);
     return when == TRUTH_TRUE && !life->active && j->t->event->t_us >= life->rest_until_us;
@@ -263,7 +266,7 @@ static bool is_limited(const struct judging *j)
     const struct rule_life *life = &j->slot->life;
     uint32_t n = 0;
     for (uint32_t i = 0; i < life->begun_count; i++)
-        n += j->t->event->t_us - life->begun_us[i] < j->rule->limit_window_us;
+        n += j->t->event->t_us - j->slot->begun_us[i] < j->rule->limit_window_us;
     return j->rule->limit_count != 0 && n >= j->rule->limit_count;
 }
 
@@ -275,16 +278,23 @@ static void note_limit(struct judging *j)
     j->slot->life.limit_told = true;
 }
 
+static void count_beginning(struct judging *j)
+{
+    struct rule_life *life = &j->slot->life;
+    j->slot->begun_us[life->begun_next] = j->t->event->t_us;
+    life->begun_next = (life->begun_next + 1) % j->rule->limit_count;
+    if (life->begun_count < j->rule->limit_count)
+        life->begun_count++;
+}
+
 static void begin(struct judging *j)
 {
     struct rule_life *life = &j->slot->life;
     life->active = true;
     life->limit_told = false;
     life->off = (struct rule_hold){0};
-    life->begun_us[life->begun_next] = j->t->event->t_us;
-    life->begun_next = (life->begun_next + 1) % RULE_LIMIT_MAX;
-    if (life->begun_count < RULE_LIMIT_MAX)
-        life->begun_count++;
+    if (j->rule->limit_count)
+        count_beginning(j);
     struct rule_slot *slot = j->slot;
     for (size_t i = slot->hold_count - slot->until_holds; i < slot->hold_count; i++)
         slot->holds[i].on = false;
@@ -383,28 +393,26 @@ bool rules_sample(struct turn *t, struct engine_unit *u)
     return last;
 }
 
-static bool is_active(struct turn *t, struct engine_unit *u, const char *name)
+static bool is_active(const struct turn *t, const struct engine_unit *u, const struct owner *owner)
 {
-    struct unit_rules *all = rules_of(t, u);
-    for (uint32_t i = 0; all && i < all->count; i++) {
-        struct judging j = judging_of(t, u, &all->slots[i]);
-        if (strcmp(j.name, name) == 0)
-            return j.slot->life.active;
-    }
+    const struct unit_rules *all = rules_of(t, u);
+    for (uint32_t i = 0; all && i < all->count; i++)
+        if (owner_is(owner, all->slots[i].rule->name))
+            return all->slots[i].life.active;
     return false;
 }
 
 /* A rule that is gone or changed is no longer active: what it had begun ends with it. */
 void rules_policy(struct turn *t, struct engine_unit *u)
 {
-    if (u->throttle.on && u->throttle.owner.is_rule && !is_active(t, u, u->throttle.owner.name)) {
+    if (u->throttle.on && u->throttle.owner.is_rule && !is_active(t, u, &u->throttle.owner)) {
         struct why why = why_of(u->throttle.owner.name, REASON_CONFIGURED);
         throttle_end(t, u, &why);
     }
-    if (u->hold.on && u->hold.owner.is_rule && !is_active(t, u, u->hold.owner.name)) {
+    if (u->hold.on && u->hold.owner.is_rule && !is_active(t, u, &u->hold.owner)) {
         struct why why = why_of(u->hold.owner.name, REASON_CONFIGURED);
         hold_end(t, u, &why);
     }
-    if (u->reclaim.on && u->reclaim.owner.is_rule && !is_active(t, u, u->reclaim.owner.name))
+    if (u->reclaim.on && u->reclaim.owner.is_rule && !is_active(t, u, &u->reclaim.owner))
         reclaim_end(u);
 }

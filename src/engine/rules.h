@@ -14,17 +14,24 @@ struct rule_life {
     bool limit_told;   /* since it last began */
     bool refusal_told; /* in this life of the unit: restarting is given up */
     uint64_t rest_until_us;
-    struct rule_hold off; /* without an `until`: `when` does not hold */
-    uint64_t begun_us[RULE_LIMIT_MAX];
-    uint32_t begun_next, begun_count;
+    struct rule_hold off;             /* without an `until`: `when` does not hold */
+    uint32_t begun_next, begun_count; /* of the slot's begun_us */
+};
+
+/* A rule as it was when the book was laid out: a step judges by it, whatever has become of the policy's. */
+struct book_rule {
+    struct rule rule;
+    char name[DECISION_RULE_MAX]; /* "rule.NAME" */
+    char text[RULE_TEXT_MAX];     /* canonical, to tell whether it is as before */
 };
 
 struct rule_slot {
-    uint32_t rule; /* index in policy.rules */
-    struct rule_life life;
+    const struct book_rule *rule;
     struct rule_hold *holds; /* when's, then until's */
     struct rule_ring *rings;
+    uint64_t *begun_us; /* as many as its limit counts */
     size_t hold_count, until_holds, ring_count;
+    struct rule_life life;
 };
 
 struct unit_rules {
@@ -34,9 +41,9 @@ struct unit_rules {
 };
 
 struct rule_book {
-    uint32_t rule_count, unit_count;
+    uint32_t unit_count;
     struct unit_rules *units;
-    char (*texts)[RULE_TEXT_MAX]; /* of each rule, to tell which are as before */
+    struct book_rule *rules;
 };
 
 #endif

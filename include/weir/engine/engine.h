@@ -28,9 +28,11 @@ struct engine *engine_new(size_t unit_capacity);
 struct engine *engine_free(struct engine *e); /* accepts NULL, returns NULL */
 
 /*
- * Makes room for what the policy's rules keep between steps. To be called before the first step and after each change
- * of policy->rules or of a unit's `rules`; a policy without rules needs none. What a rule keeps goes on where its text
- * and its unit are the same as before; other rules begin anew. 0, or -ENOMEM with nothing changed.
+ * Takes the policy's rules in (a copy: steps judge by it, not by policy->rules) and makes room for what they keep
+ * between steps. To be called before the first step and after each change of policy->rules or of a unit's `rules`; each
+ * unit that is concerned gets a POLICY event then, which ends what a rule that is gone had begun. A policy without
+ * rules needs none. What a rule keeps goes on where its text and its unit are the same as before; other rules begin
+ * anew. 0, or -ENOMEM with nothing changed.
  */
 int engine_prepare(struct engine *e, const struct policy *policy);
 
