@@ -38,26 +38,17 @@ static int keep_policy(void *user, uint64_t event_seq, uint16_t unit, const char
     return 0;
 }
 
-static int apply(struct policy *p, const struct policy_change *c)
-{
-    if (c->unit == UNIT_NONE)
-        return policy_text_apply(p, c->text);
-    if (c->unit >= POLICY_UNITS_MAX)
-        return -EINVAL;
-    for (; p->unit_count <= c->unit; p->unit_count++)
-        policy_unit_defaults(&p->units[p->unit_count]);
-    return policy_text_apply_unit(&p->units[c->unit], c->text);
-}
-
 static int apply_until(struct record *r, uint64_t seq)
 {
+    size_t before = r->change_next;
     for (; r->change_next < r->change_count && r->changes[r->change_next].event_seq <= seq;
          r->change_next++) {
-        int e = apply(&r->policy, &r->changes[r->change_next]);
+        const struct policy_change *c = &r->changes[r->change_next];
+        int e = policy_text_apply_row(&r->policy, c->unit, c->text);
         if (e < 0)
             return e;
     }
-    return 0;
+    return r->change_next > before ? engine_prepare(r->engine, &r->policy) : 0;
 }
 
 int record_init(struct record *r, struct store_reader *reader, uint64_t run)

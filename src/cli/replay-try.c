@@ -95,6 +95,7 @@ static void fill_run_unit(struct attempt *a, const struct policy *own, uint16_t 
     a->left_out[i] = !now;
     a->policy.units[i] = now ? *now : *then;
     a->policy.units[i].enabled = now && then->enabled;
+    a->policy.units[i].rules = now ? now->rules : 0;
     a->policy.units[i].abilities = then->abilities;
     a->units[i].server = a->in->usual[i].server;
     a->units[i].recorded_max_bytes = then->memory_max_bytes;

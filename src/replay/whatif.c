@@ -79,6 +79,8 @@ int whatif_new(const struct whatif_options *options, struct whatif **ret)
     w->engine = engine_new(units);
     int r = w->plays && w->decided && w->engine ? 0 : -ENOMEM;
     if (r == 0)
+        r = engine_prepare(w->engine, options->policy);
+    if (r == 0)
         r = host_init(&w->host, options->policy, options->units);
     if (r == 0)
         r = sum_init(&w->sum, options->policy, options->hole_us);
