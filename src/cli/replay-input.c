@@ -6,6 +6,7 @@
 #include "replay-input.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -85,8 +86,12 @@ int trace_log_read(const char *path, struct trace_log *ret, struct err *reterr)
 {
     struct stat st;
     *ret = (struct trace_log){0};
-    _cleanup_fclose_ FILE *f = fopen(path, "re");
-    if (!f || fstat(fileno(f), &st) < 0)
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO is not waited for */
+    _cleanup_fclose_ FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+    if (!f)
+        return err_errno(reterr, -errno, "%s", path);
+    (void)steal_fd(&fd); /* f's now */
+    if (fstat(fileno(f), &st) < 0)
         return err_errno(reterr, -errno, "%s", path);
     if (!S_ISREG(st.st_mode))
         return err_set(reterr, -EINVAL, "%s is %s, not a monitor log", path,
@@ -174,8 +179,6 @@ static int look_at_row(void *user, const struct store_row *row)
     uint16_t unit = is_event ? row->event.unit : row->decision.unit;
     if (!l->in->start_us)
         l->in->start_us = row->t_us;
-    l->in->end_us = row->t_us;
-    l->in->events += is_event;
     if (unit < l->in->unit_count && is_event)
         look_at_event(&row->event, &l->in->usual[unit], &l->steps[unit]);
     else if (unit < l->in->unit_count)
@@ -204,8 +207,11 @@ static int keep_names(struct replay_input *in)
 static int note_run(void *user, const struct store_run_row *row)
 {
     struct replay_input *in = user;
-    if (row->run == in->run)
+    if (row->run == in->run) {
+        in->samples = row->samples;
+        in->events = row->events;
         in->samples_lost = row->samples_dropped;
+    }
     return 0;
 }
 

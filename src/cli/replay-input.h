@@ -39,11 +39,11 @@ struct replay_input {
     char (*names)[UNIT_NAME_MAX];
     const char **name_list;
     size_t name_count; /* with the units that reloads added */
-    uint64_t samples_lost, events;
-    uint64_t start_us, end_us;
+    uint64_t samples, events, samples_lost; /* of a run */
+    uint64_t start_us;                      /* what times are told from */
 };
 
-/* Looks into the run: units, usual times, begin and end. 0 or a cli_exit after telling. */
+/* Looks into the run: units, usual times, its begin. 0 or a cli_exit after telling. */
 int replay_input_run(struct replay_input *in);
 void replay_input_deinit(struct replay_input *in);
 

@@ -54,8 +54,8 @@ static void print_input(const struct report *r)
         printf("\njudged as unit %s of %s\n\n", r->names[0], r->config_path);
         return;
     }
-    printf("run %" PRIu64 ", %s long, judged by %s\n\n", in->run,
-           replay_time(in->end_us - in->start_us, length), r->config_path);
+    printf("run %" PRIu64 ": %" PRIu64 " readings, %" PRIu64 " other events\njudged by %s\n\n", in->run,
+           in->samples, in->events, r->config_path);
 }
 
 int report_begin(struct report *r)
@@ -217,7 +217,8 @@ static void assume_model(const struct report *r, json_t *list)
 {
     const struct attempt *a = r->attempt;
     if (whatif_difference(a->model)->is_there)
-        say(list, "telling a unit, taking memory back from it or holding it back does not change its memory in the model; each new "
+        say(list, "telling a unit, taking memory back from it or holding it back does not change its memory "
+                  "in the model; each new "
                   "life goes like "
                   "the recorded one from its start");
     for (uint16_t i = 0; i < a->policy.unit_count; i++) {
@@ -315,7 +316,8 @@ static void put_peak(struct report *r, struct table *t, uint16_t unit)
     for (int model = 0; model < 2; model++) {
         const struct whatif_sum *s = whatif_sum(r->attempt->model, unit, model);
         char text[METRIC_FORMAT_MAX + REPLAY_TIME_MAX + 8], size[METRIC_FORMAT_MAX], time[REPLAY_TIME_MAX];
-        (void)snprintf(text, sizeof(text), "%s at %s", decision_metric_format(METRIC_MEMORY_CURRENT, s->peak_bytes, size),
+        (void)snprintf(text, sizeof(text), "%s at %s",
+                       decision_metric_format(METRIC_MEMORY_CURRENT, s->peak_bytes, size),
                        replay_time(since_begin(r, s->peak_us), time));
         table_text(t, s->readings ? text : NULL);
     }
@@ -330,7 +332,9 @@ static void print_unit(struct report *r, uint16_t unit)
     if (!t)
         return;
     printf("\n%s, memory_max %s\n", r->names[unit],
-           p->memory_max_bytes == UINT64_MAX ? "not set" : decision_metric_format(METRIC_MEMORY_MAX, p->memory_max_bytes, size));
+           p->memory_max_bytes == UINT64_MAX
+               ? "not set"
+               : decision_metric_format(METRIC_MEMORY_MAX, p->memory_max_bytes, size));
     put_peak(r, t, unit);
     for (int level = 0; level < WHATIF_LEVEL_COUNT; level++) {
         uint64_t bytes = whatif_level_bytes(p, level);
@@ -400,8 +404,8 @@ static json_t *json_input(const struct replay_input *in)
 {
     const struct trace_log *t = &in->trace;
     if (!in->path)
-        return json_pack("{s:o, s:o, s:o}", "run", cli_json_u64(in->run), "length_us",
-                         cli_json_u64(in->end_us - in->start_us), "samples_lost",
+        return json_pack("{s:o, s:o, s:o, s:o}", "run", cli_json_u64(in->run), "readings",
+                         cli_json_u64(in->samples), "events", cli_json_u64(in->events), "samples_lost",
                          cli_json_u64(in->samples_lost));
     return json_pack("{s:s, s:o, s:o, s:o, s:o}", "trace", in->path, "length_us",
                      cli_json_u64(t->rows[t->count - 1].t_us - t->rows[0].t_us), "readings",

@@ -235,7 +235,9 @@ int cmd_replay(const struct cli_args *args)
     uint64_t run;
     const char *word = args->word_count ? args->words[0] : NULL;
     if (word && cli_parse_run(word, 1, &run) < 0 && access(word, F_OK) == 0) {
-        fprintf(stderr, "weir replay: a trace has no policy on record; say with -c CONFIG what is to judge %s\n", word);
+        fprintf(stderr,
+                "weir replay: a trace has no policy on record; say with -c CONFIG what is to judge %s\n",
+                word);
         return CLI_EXIT_USAGE;
     }
     return check_run(args);

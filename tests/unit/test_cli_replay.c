@@ -32,12 +32,27 @@ static void give_policies(struct store *s, const struct kit *k)
     }
 }
 
+/* The policy that the runs here are recorded with, as a config would say it; change: a line for the worker. */
+static void config_says(const char *change)
+{
+    FILE *f = fopen(cli_config_path, "w");
+    assert_non_null(f);
+    fprintf(f,
+            "[supervisor]\nname = search-docs\nstate_dir = %s\nrun_dir = %s\n"
+            "[unit server]\nexec = /bin/true\nmemory_max = 1000M\n"
+            "[unit worker]\nexec = /bin/true\nmemory_max = 1000M\n%s\n",
+            h.dir, h.dir, change);
+    fclose(f);
+}
+
 /* A worker that grows by 40 MB a second to its limit, and what the ladder says to that. */
 static size_t record(void)
 {
     struct kit k;
     struct store *s = history_open(&h);
     kit_init(&k, 2);
+    for (int i = 0; i < 2; i++)
+        snprintf(k.units[i].name, sizeof(k.units[i].name), "%s", history_units[i]);
     history_begin(s);
     give_policies(s, &k);
     give(s, &k, 0, (struct event){.kind = EVENT_RUN, .unit = UNIT_NONE});
@@ -125,6 +140,88 @@ static void test_a_broken_policy_is_told(void **state)
     assert_non_null(strstr(errors, "of another version"));
 }
 
+static void test_its_own_policy_gives_the_recorded_decisions(void **state)
+{
+    (void)state;
+    struct history_rows rows = {0};
+    char wanted[64], text[DECISION_TEXT_MAX];
+    struct store_reader *r = history_read(&h);
+    config_says("");
+    assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){.all = true, .format = CLI_FORMAT_JSON}),
+                     CLI_EXIT_OK);
+    assert_non_null(strstr(output, "\"counterfactual_from_us\": null"));
+    assert_null(strstr(output, "\"basis\": \"model\""));
+    assert_int_equal(store_read_decisions(r, &(struct store_filter){0}, history_keep, &rows), 0);
+    const char *p = output;
+    for (size_t i = 0; i < rows.count; i++) {
+        snprintf(wanted, sizeof(wanted), "\"id\": %llu,", (unsigned long long)rows.row[i].decision.id);
+        p = strstr(p, wanted);
+        assert_non_null(p);
+        p = strstr(p, decision_narrate(&rows.row[i].decision, history_units, text, sizeof(text)));
+        assert_non_null(p);
+    }
+    assert_null(strstr(p + 1, "\"id\": "));
+    store_reader_close(r);
+    history_rows_free(&rows);
+}
+
+static void test_another_policy_leaves_the_record(void **state)
+{
+    (void)state;
+    config_says("notify_at = 50%");
+    assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){.unit = "worker"}), CLI_EXIT_OK);
+    assert_non_null(strstr(output, "run 1: 24 readings, 3 other events\njudged by "));
+    assert_non_null(
+        strstr(output, "\n13.000s   7  fact   ask worker to give memory back: memory.current 520M"));
+    assert_non_null(
+        strstr(output, "from here on the readings are counterfactual: not on record: ask worker"));
+    assert_non_null(strstr(output, "\nworker, memory_max 1000M\n"));
+    assert_null(strstr(output, "\nserver, "));
+}
+
+static void test_less_done_than_on_record_is_told(void **state)
+{
+    (void)state;
+    config_says("mode = observe");
+    assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){0}), CLI_EXIT_OK);
+    assert_non_null(strstr(output, "would have: ask worker to give memory back"));
+    assert_non_null(strstr(output, "counterfactual: on record, not now: ask worker to give memory back"));
+}
+
+static void test_a_sweep_has_a_row_for_each_value(void **state)
+{
+    (void)state;
+    const char *sweep[] = {"memory_max=900M,1000M,8G"};
+    config_says("");
+    struct cli_args args = {.unit = "worker", .sweep = sweep, .sweep_count = 1, .format = CLI_FORMAT_CSV};
+    assert_int_equal(cli_caught(&h, cmd_replay, args), CLI_EXIT_OK);
+    assert_non_null(strstr(output, "\r\n900M,1,0,"));
+    assert_non_null(strstr(output, "\r\n8G,0,0,0,1006632960,0,0,0,,"));
+    const char *own = strstr(output, "\r\n1000M,1,0,");
+    assert_non_null(own);
+    const char *end = strstr(own + 2, "\r\n");
+    assert_non_null(end);
+    assert_int_equal(end[-1], ','); /* its own limit never leaves the record */
+}
+
+static void test_a_unit_that_the_config_lacks_is_not_started(void **state)
+{
+    (void)state;
+    cli_caught_config(&h); /* has a server only */
+    assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){0}), CLI_EXIT_OK);
+    assert_non_null(strstr(output, "has no unit worker: it is not started"));
+    assert_non_null(strstr(output, "on record, not now: start worker"));
+}
+
+static void test_a_run_that_is_not_there(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"7"};
+    assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){.words = words, .word_count = 1}),
+                     CLI_EXIT_FAILED);
+    assert_non_null(strstr(errors, "there is no run 7; the last one is 1"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +229,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_changed_decision_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_missing_decision_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_broken_policy_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_its_own_policy_gives_the_recorded_decisions, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_another_policy_leaves_the_record, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_less_done_than_on_record_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_sweep_has_a_row_for_each_value, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_unit_that_the_config_lacks_is_not_started, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_run_that_is_not_there, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

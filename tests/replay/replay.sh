@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# weir replay -c CONFIG of the two recorded logs: what is printed must be NAME.expected, twice the same bytes; then what
+# is no input. Usage: replay.sh WEIR TRACES [--regenerate]: that rewrites the expected files, for review with git diff.
+set -u
+weir=$(realpath "$1")
+traces=$(realpath "$2")
+regenerate=${3:-}
+cd "$(dirname "$0")" || exit 2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+
+ok() { passed=$((passed + 1)); }
+not_ok() { failed=$((failed + 1)); printf 'not ok %s\n' "$*"; }
+
+# expect NAME WORDS...: the words of weir replay, run among the traces' names
+expect() {
+  local name=$1 here=$PWD
+  shift
+  (cd "$traces" && "$weir" replay "$@") >"$work/$name" 2>&1
+  (cd "$traces" && "$weir" replay "$@") >"$work/$name.again" 2>&1
+  # the config's path is the source tree's
+  sed -i "s|$here/||g" "$work/$name" "$work/$name.again"
+  if [ "$regenerate" = --regenerate ]; then cp "$work/$name" "$name.expected"; fi
+  if diff -u "$name.expected" "$work/$name"; then ok; else
+    not_ok "$name: review the difference; tests/replay/replay.sh WEIR data/traces --regenerate accepts it"
+  fi
+  if cmp -s "$work/$name" "$work/$name.again"; then ok; else not_ok "$name: not the same bytes twice"; fi
+}
+
+# refuse STATUS PATTERN WORDS...
+refuse() {
+  local status=$1 pattern=$2 out rc
+  shift 2
+  out=$("$weir" replay "$@" 2>&1)
+  rc=$?
+  if [ "$rc" -eq "$status" ] && grep -qE -- "$pattern" <<<"$out"; then ok; else
+    not_ok "replay $*: status $rc (wanted $status), no $pattern in: $out"
+  fi
+}
+
+fresh=record1-fresh-start.log
+running=record2-detailed.log
+expect fresh "$fresh" -c "$PWD/demo.ini"
+expect running "$running" -c "$PWD/demo.ini"
+expect rule "$fresh" -c "$PWD/rule.ini"
+expect json "$fresh" -c "$PWD/rule.ini" --json
+expect sweep "$fresh" -c "$PWD/demo.ini" --sweep memory_max=2G,4G,6G,8G,10G
+expect combinations "$fresh" -c "$PWD/demo.ini" --sweep worker.memory_max=4G,8G --sweep restart_at=80%,90% --csv
+
+python3 -m json.tool <"$work/json" >/dev/null && ok || not_ok "the JSON is none"
+
+log=$traces/$fresh
+mkdir "$work/folder"
+: >"$work/empty.log"
+printf 'Monitoring PID 1 for 3s (1s interval)\nTime(s), RSS(MB), VSZ(MB), Threads\n' >"$work/header.log"
+printf '0, 1.00, 2.00, 3\n1, 1.00, x, 3\n' >"$work/broken.log"
+printf '0, 1.00, 2.00, 3\n0, 1.00, 2.00, 3\n' >"$work/again.log"
+printf '0, 1.00, 2.00, 3\n1, 1.0\0000, 2.00, 3\n' >"$work/nul.log"
+printf '0, 1.00, 2.00, 3' >"$work/one.log"
+printf '[unit a]\nexec = /bin/a\n[unit b]\nexec = /bin/b\n' >"$work/two.ini"
+mkfifo "$work/fifo.log"
+refuse 2 "no file '$work/none.log', and it is no run" "$work/none.log" -c demo.ini
+refuse 1 'is a folder, not a monitor log' "$work/folder" -c demo.ini
+refuse 1 'empty.log has no readings' "$work/empty.log" -c demo.ini
+refuse 1 'header.log has no readings' "$work/header.log" -c demo.ini
+refuse 1 'broken.log:2 is no line of a monitor log; wanted are rows such as' "$work/broken.log" -c demo.ini
+refuse 1 'again.log:2: the time does not rise' "$work/again.log" -c demo.ini
+refuse 1 'nul.log:2 is no line' "$work/nul.log" -c demo.ini
+refuse 1 ':1 is no line of a monitor log' "$weir" -c demo.ini
+refuse 0 '1 readings over 0.000s' "$work/one.log" -c demo.ini
+refuse 2 "demo.ini has no unit 'x'; it has server, worker" "$log" -c demo.ini -u x
+refuse 2 'which unit is .* a trace of\? Say it with -u: a, b' "$log" -c "$work/two.ini"
+refuse 1 'none.ini.*No such file' "$log" -c "$work/none.ini"
+refuse 2 'a trace has no policy on record; say with -c CONFIG' "$log"
+refuse 2 'are for another policy than the recorded one: -c CONFIG' --sweep restart_at=80%
+refuse 2 "unknown key 'restrt_at'; did you mean 'restart_at'" "$log" -c demo.ini --sweep restrt_at=80%
+refuse 2 'restart_at = 80 percent: ' "$log" -c demo.ini --sweep 'restart_at=85%,80 percent'
+refuse 2 'throttle_at .* must be below restart_at' "$log" -c demo.ini --sweep restart_at=70%
+refuse 2 "is not KEY=A,B" "$log" -c demo.ini --sweep restart_at
+refuse 2 'has no values' "$log" -c demo.ini --sweep restart_at=
+refuse 2 'which unit of .*demo.ini' "$log" -c demo.ini --sweep nobody.restart_at=90%
+refuse 2 'these are 100 combinations; at most 64' "$log" -c demo.ini \
+  --sweep "memory_max=1G,2G,3G,4G,5G,6G,7G,8G,9G,10G" --sweep stop_timeout=1,2,3,4,5,6,7,8,9,10
+
+# a trace that comes through a pipe is refused, not waited for
+if timeout 10 "$weir" replay "$work/fifo.log" -c demo.ini 2>&1 | grep -q 'a pipe, socket or device'; then ok; else
+  not_ok 'a FIFO is waited for'
+fi
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" -eq 0 ]
