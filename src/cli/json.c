@@ -138,6 +138,11 @@ void cli_json_decision(json_t *o, const struct decision *d, const char *const *u
                         json_pack("[o, o]", cli_json_u64(d->amount[0]), cli_json_u64(d->amount[1])));
     json_object_set_new(o, "rejected", rejections(d->rejected));
     json_object_set_new(o, "observe", json_boolean(d->observe));
+    if (d->shape != SHAPE_NONE) {
+        set_text(o, "shape", decision_shape_name(d->shape));
+        set_u64(o, "shape_bytes", d->shape_bytes);
+        set_u64(o, "shape_us", d->shape_us);
+    }
     set_text(o, "text", decision_narrate(d, unit_names, text, sizeof(text)));
 }
 

@@ -75,6 +75,8 @@ void hold_end(struct turn *t, struct engine_unit *u, const struct why *why)
     d->observe = h->observe;
     d->cause_id = h->id;
     h->end_id = d->id;
+    if (owner_is(&h->owner, why->rule))
+        ladder_tell_shape(t, u, d);
     h->on = false;
     h->cooldown_until_us = why->reason == REASON_TIME_BOUND ? engine_later(now, d->amount[0]) : now;
     u->due[TIMER_HOLD] = USEC_INFINITY;

@@ -77,7 +77,7 @@ bool jumps_push(struct jumps *j, uint64_t now_us, uint64_t used_bytes, const str
     if (j->readings > 0 && now_us - j->last_us <= bounds->apart_us) {
         uint64_t rise = rise_to(j, used_bytes);
         if (rise > 0 && rise >= bounds->least_bytes)
-            j->fresh = (struct jump){now_us, rise, now_us - j->last_us};
+            j->fresh = (struct jump){now_us, rise, now_us - j->last_us, used_bytes};
     }
     j->used_before = j->last_used;
     j->last_used = used_bytes;

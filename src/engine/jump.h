@@ -15,6 +15,7 @@ struct jump {
     uint64_t t_us;    /* of the reading that saw it */
     uint64_t bytes;   /* how far memory rose; 0 = none */
     uint64_t took_us; /* since the reading before */
+    uint64_t to;      /* where it led */
 };
 
 struct jumps {

@@ -111,6 +111,34 @@ void ladder_reset(struct engine_unit *u)
     recycle_reset(u);
     window_reset(&u->window);
     jumps_reset(&u->jumps);
+    trend_reset(&u->trend);
+    u->settled = false;
+}
+
+/* A time bound is that of what was done about its memory. */
+static bool is_about_memory(const struct decision *d)
+{
+    return (d->metric >= METRIC_MEMORY_CURRENT && d->metric <= METRIC_RECLAIM_EFFICIENCY) ||
+           (d->metric == METRIC_ELAPSED && d->reason == REASON_TIME_BOUND);
+}
+
+/* Concludes what its memory looks like, where that is what the decision is about. */
+void ladder_tell_shape(const struct turn *t, const struct engine_unit *u, struct decision *d)
+{
+    if (!is_about_memory(d) || u->trend.readings == 0)
+        return;
+    struct shape_now now = {
+        .t_us = t->event->t_us,
+        .used_bytes = u->memory.used,
+        .limit_bytes = u->memory.limit,
+        .held_since_us = u->throttle.on && !u->throttle.observe ? u->throttle.since_us : UINT64_MAX,
+        .jump = jumps_largest(&u->jumps),
+    };
+    struct shape shape = shape_of(&u->trend, &now);
+    bool base = (shape.kind == SHAPE_STEADY || shape.kind == SHAPE_NONE) && u->recycle.off_baseline;
+    d->shape = base ? SHAPE_BASELINE : shape.kind;
+    d->shape_bytes = shape.bytes;
+    d->shape_us = shape.us;
 }
 
 struct decision *ladder_emit(struct turn *t, struct engine_unit *u, enum decision_kind kind,
@@ -120,6 +148,7 @@ struct decision *ladder_emit(struct turn *t, struct engine_unit *u, enum decisio
     d->observe = unit_policy(t, u)->mode == UNIT_MODE_OBSERVE;
     d->rejected = u->rejected | u->owed;
     u->owed = 0;
+    ladder_tell_shape(t, u, d);
     return d;
 }
 
@@ -248,11 +277,15 @@ static uint64_t pressed_count(const struct sample *s)
     return s->value[SAMPLE_EVENTS_HIGH] + s->value[SAMPLE_EVENTS_MAX]; /* 0 when not read */
 }
 
-/* On its way to its baseline a unit rises in leaps that it will not make again. */
-static bool is_settled(const struct engine_unit *u, uint64_t now_us)
+/* On its way to its baseline a unit rises in leaps that it will not make again: they are no jumps, and what it looks
+ * like is judged by what comes after. */
+static void settle_down(struct engine_unit *u, uint64_t now_us)
 {
-    return u->state != UNIT_STATE_STARTING && u->ready_us != USEC_INFINITY && now_us >= u->ready_us &&
-           now_us - u->ready_us > BASELINE_WAIT_US;
+    if (u->settled || u->state == UNIT_STATE_STARTING || u->ready_us == USEC_INFINITY ||
+        now_us < u->ready_us || now_us - u->ready_us <= BASELINE_WAIT_US)
+        return;
+    u->settled = true;
+    trend_reset(&u->trend);
 }
 
 /* Returns whether memory jumped. */
@@ -261,7 +294,7 @@ static bool look_for_jump(struct turn *t, struct engine_unit *u)
     struct memory_view *m = &u->memory;
     const struct ladder_policy *l = &unit_policy(t, u)->ladder;
     uint64_t now = t->event->t_us;
-    bool any = m->valid && l->jump_permyriad > 0 && is_settled(u, now);
+    bool any = m->valid && l->jump_permyriad > 0 && u->settled;
     struct jump_bounds bounds = {
         .least_bytes = any ? ladder_level(m->limit, l->jump_permyriad) : UINT64_MAX,
         .apart_us = t->policy->interval_us + t->policy->interval_us / 2,
@@ -295,6 +328,8 @@ static bool look(struct turn *t, struct engine_unit *u)
         .pressed_count = pressed_count(s),
     };
     window_push(&u->window, &row);
+    settle_down(u, t->event->t_us);
+    trend_push(&u->trend, t->event->t_us, m->used);
     m->growth = window_growth(&u->window);
     m->valid = m->limit != UINT64_MAX;
     m->eta_us = eta(m, m->growth);

@@ -119,7 +119,9 @@ static void judge_baseline(struct turn *t, struct engine_unit *u)
     u->recycle.off_baseline = true;
     struct why why = why_of(recycle_rule, REASON_BASELINE);
     why_measure(&why, u->memory.metric, u->memory.used, threshold);
-    engine_emit(t, u, DECISION_NOTE, &why)->amount[0] = u->memory.limit;
+    struct decision *d = engine_emit(t, u, DECISION_NOTE, &why);
+    d->amount[0] = u->memory.limit;
+    d->shape = SHAPE_BASELINE;
 }
 
 void recycle_sample(struct turn *t, struct engine_unit *u)

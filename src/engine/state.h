@@ -16,6 +16,7 @@
  *   rules.c      what people wrote: rules at work; rule_eval.c their conditions, rule_book.c their memory
  *   window.c     the last seconds' readings
  *   jump.c       the largest jump of the last minute
+ *   shape.c      what the whole life looks like: leak, burst, step ...
  *
  * Everything here runs inside one engine_step: a `struct turn` is that call. No part reads a clock,
  * allocates or keeps a pointer that outlives the turn (rule names are string literals, or the unit keeps them).
@@ -27,6 +28,7 @@
 #include "weir/engine/engine.h"
 
 #include "jump.h"
+#include "shape.h"
 #include "window.h"
 
 #define PENDING_MAX  4  /* chosen: a server that starts more at once while its unit is down is refused */
@@ -265,6 +267,8 @@ struct engine_unit {
     bool notifying; /* at or above the notify level */
     struct window window;
     struct jumps jumps;
+    struct trend trend;
+    bool settled; /* BASELINE_WAIT_US have passed since it was ready */
 };
 
 struct rule_book;
@@ -361,6 +365,7 @@ bool ladder_hold_lasts(const struct hold *h, uint64_t now_us, uint64_t least_us)
 bool ladder_hold_confirmed(struct hold *h, bool condition, uint64_t now_us, uint64_t *ret_held_us);
 struct decision *ladder_emit(struct turn *t, struct engine_unit *u, enum decision_kind kind,
                              const struct why *why);
+void ladder_tell_shape(const struct turn *t, const struct engine_unit *u, struct decision *d);
 void ladder_restart(struct turn *t, struct engine_unit *u, const struct why *why, bool kill_now);
 bool ladder_is_planned(const struct turn *t, const struct engine_unit *u); /* a restart now is no failure */
 uint64_t ladder_memory_limit(const struct unit_policy *p, const struct sample *s); /* UINT64_MAX = none */

@@ -127,6 +127,8 @@ void throttle_end(struct turn *t, struct engine_unit *u, const struct why *why)
     d->observe = throttle->observe;
     d->cause_id = throttle->id;
     throttle->end_id = d->id;
+    if (owner_is(&throttle->owner, why->rule)) /* else it ends with something that tells the shape itself */
+        ladder_tell_shape(t, u, d);
     throttle->on = throttle->frozen = false;
     throttle->cooldown_until_us = engine_later(now, unit_policy(t, u)->ladder.throttle_max_us);
     bool too_early = is_release(why->reason) && !throttle->reached_level;

@@ -286,7 +286,8 @@ static void put_shape(struct text_out *o, const struct decision *d)
         DECISION_SHAPES(X)
 #undef X
     };
-    if (d->shape == SHAPE_NONE || (unsigned)d->shape >= SHAPE_COUNT)
+    bool said = d->reason == REASON_BASELINE || d->reason == REASON_OUTSIDE;
+    if (d->shape == SHAPE_NONE || (unsigned)d->shape >= SHAPE_COUNT || said)
         return;
     text_put(o, "; %s", texts[d->shape]);
     if (!d->shape_bytes)

@@ -53,6 +53,7 @@ static void check_equal(const struct decision *a, const struct decision *b)
     assert_true(a->threshold == b->threshold && a->held_us == b->held_us);
     assert_true(a->amount[0] == b->amount[0] && a->amount[1] == b->amount[1]);
     assert_true(a->rejected == b->rejected && a->observe == b->observe);
+    assert_true(a->shape == b->shape && a->shape_bytes == b->shape_bytes && a->shape_us == b->shape_us);
     assert_memory_equal(a->rule, b->rule, sizeof(a->rule));
 }
 
@@ -88,7 +89,10 @@ static void the_longest_decision_fits(void **state)
                          .held_us = n,
                          .amount = {n, n},
                          .rejected = UINT32_MAX,
-                         .observe = true};
+                         .observe = true,
+                         .shape = SHAPE_BASELINE, /* the longest name */
+                         .shape_bytes = n,
+                         .shape_us = n};
     assert_int_equal(strlen(longest[0]), UNIT_NAME_MAX - 1);
     memset(d.rule, '%', sizeof(d.rule) - 1);
     for (unsigned i = 0; i < DECISION_KIND_COUNT; i++)
@@ -128,13 +132,17 @@ static void the_text_is_stable(void **state)
                          .amount = {2000, UINT64_MAX},
                          .rejected = 1U << REJECTED_COOLDOWN | 1U << REJECTED_COST,
                          .observe = true,
-                         .rule = "ladder.throttle"};
+                         .rule = "ladder.throttle",
+                         .shape = SHAPE_LEAK,
+                         .shape_bytes = 851443712,
+                         .shape_us = 40000000};
     char text[DECISION_TEXT_MAX];
     decision_format(&d, units, text, sizeof(text));
     assert_string_equal(
         text, "id=7 event=21 t_us=21000000 cause=5 unit=worker gen=2 kind=throttle reason=memory-eta "
               "metric=memory.eta observed=19000000 threshold=20000000 held_us=1000000 amount0=2000 "
-              "amount1=max rejected=cooldown,cost observe=1 rule=ladder.throttle");
+              "amount1=max rejected=cooldown,cost observe=1 rule=ladder.throttle shape=leak "
+              "shape_bytes=851443712 shape_us=40000000");
     d = (struct decision){.id = 1, .event_seq = 1, .unit = UNIT_NONE, .kind = DECISION_EXIT};
     decision_format(&d, units, text, sizeof(text));
     assert_string_equal(text, "id=1 event=1 t_us=0 kind=exit");
@@ -315,6 +323,41 @@ static const struct sentence {
      "throttle worker to 20.00% of a cpu, memory.high 3.40G: memory.pressure.full 21.50%, threshold 20.00%, "
      "held 10s: "
      "tasks are stalled on memory"},
+    {{.unit = 1,
+      .kind = DECISION_RESTART,
+      .reason = REASON_MEMORY_LEVEL,
+      .metric = METRIC_MEMORY_USED,
+      .observed = MB(900),
+      .threshold = MB(850),
+      .shape = SHAPE_LEAK,
+      .shape_bytes = MB(812),
+      .shape_us = 40000000},
+     "restart worker: memory.used 900M, threshold 850M: memory stayed above the threshold; it looks like a "
+     "leak "
+     "(rose 812M in 40s)"},
+    {{.unit = 1,
+      .kind = DECISION_THROTTLE,
+      .reason = REASON_MEMORY_JUMP,
+      .metric = METRIC_MEMORY_JUMP,
+      .observed = MB(400),
+      .threshold = MB(350),
+      .shape = SHAPE_STEP,
+      .shape_bytes = MB(400),
+      .rejected = 1U << REJECTED_UNSUPPORTED},
+     "throttle worker: memory.jump 400M, left to the limit 350M: one more jump like the last would reach the "
+     "limit; "
+     "it looks like a single step (rose 400M); no stronger step: the host cannot do it"},
+    {{.unit = 1,
+      .kind = DECISION_NOTE,
+      .reason = REASON_OUTSIDE,
+      .metric = METRIC_MEMORY_PRESSURE_FULL,
+      .observed = 3000,
+      .threshold = 2000,
+      .held_us = 10000000,
+      .shape = SHAPE_OUTSIDE},
+     "note on worker: memory.pressure.full 30.00%, threshold 20.00%, held 10s: its own limit does not press "
+     "it: the "
+     "pressure comes from outside"},
     {{.unit = 1, .kind = DECISION_THROTTLE, .reason = REASON_MEMORY_LEVEL, .amount = {0, MB(512)}},
      "throttle worker to memory.high 512M: memory stayed above the threshold"},
     {{.unit = 1,

@@ -191,11 +191,12 @@ enum decision_rejection {
 #define DECISION_SHAPES(X)                                                                                   \
     X(NONE, "none", "")                                                                                      \
     X(STEADY, "steady", "it stands still")                                                                   \
-    X(LEAK, "leak", "a leak")                                                                                \
-    X(BURST, "burst", "a burst")                                                                             \
-    X(STEP, "step", "a step")                                                                                \
-    X(BASELINE, "baseline", "its baseline")                                                                  \
-    X(OUTSIDE, "outside", "pressure from outside")
+    X(LEAK, "leak", "it looks like a leak")                                                                  \
+    X(BURST, "burst", "it looks like a burst")                                                               \
+    X(STEP, "step", "it looks like a single step")                                                           \
+    X(BASELINE, "baseline", "that is its baseline")                                                          \
+    X(OUTSIDE, "outside", "that comes from outside")                                                         \
+    X(RISE, "rise", "its rise fits no pattern yet")
 
 enum decision_shape {
 #define X(id, name, text) SHAPE_##id,
