@@ -154,10 +154,12 @@ static void clean(struct turn *t, struct engine_unit *u)
     unit_arm(u, TIMER_STOP, engine_later(t->event->t_us, CLEAN_WAIT_US));
 }
 
-static bool is_for_memory(enum decision_reason reason)
+/* Not any more when a further stop came for another reason. A rule restarts as the ladder does. */
+static bool is_for_memory(const struct unit_stop *stop)
 {
+    enum decision_reason reason = stop->why.reason;
     return reason == REASON_MEMORY_LEVEL || reason == REASON_MEMORY_ETA || reason == REASON_MEMORY_CRITICAL ||
-           reason == REASON_NO_HELP || reason == REASON_STALLED;
+           reason == REASON_NO_HELP || reason == REASON_STALLED || (reason == REASON_RULE && stop->memory);
 }
 
 static void exited_while_stopping(struct turn *t, struct engine_unit *u)
@@ -165,7 +167,7 @@ static void exited_while_stopping(struct turn *t, struct engine_unit *u)
     if (u->stop.exited || u->stop.phase == STOP_PHASE_CLEAN)
         return;
     u->stop.exited = true;
-    if (is_for_memory(u->stop.why.reason) && was_oom_killed(t, u, &t->event->exit)) {
+    if (is_for_memory(&u->stop) && was_oom_killed(t, u, &t->event->exit)) {
         /* the kernel was faster: what follows names the cause of the end, not what weir meant to do */
         u->stop.why = why_of(lifecycle_rule, REASON_OOM_KILL);
         why_measure(&u->stop.why, METRIC_OOM_KILL, t->event->exit.oom_kills, 0);
