@@ -18,6 +18,7 @@
  *             eta < throttle_eta and used > notify                   CONFIRM                cool-down as long and
  *             room to the limit <= the largest jump, used > notify   one sample
  *             full pressure >= bound and memory.current > notify     the pressure window    2 % of the limit more
+ *             unless it comes from outside (pressure.c)
  *             (undone earlier: throttle.c)
  *   RESTART   used >= critical                                       two samples, no grace  failure budget, or
  *             used >= restart                                        restart_hold           recycle.c's bounds
@@ -96,7 +97,7 @@ void ladder_reset(struct engine_unit *u)
     u->memory = (struct memory_view){.eta_us = USEC_INFINITY, .eta_alone_us = USEC_INFINITY};
     u->critical_hold = u->level_hold = u->restart_eta_hold = (struct hold){0};
     u->throttle_level_hold = u->throttle_eta_hold = (struct hold){0};
-    u->notified_us = USEC_INFINITY;
+    u->notified_us = u->outside_noted_us = USEC_INFINITY;
     u->notify_id = u->freeze_id = 0;
     u->rejected = u->owed = 0;
     u->throttle = (struct unit_throttle){0};

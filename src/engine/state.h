@@ -14,6 +14,7 @@
  *   hold.c       fewer requests, or none for now (gate)
  *   recycle.c    what restarting for memory costs, and when to give it up
  *   rules.c      what people wrote: rules at work; rule_eval.c their conditions, rule_book.c their memory
+ *   pressure.c   whose pressure it is: the unit's own, or from outside
  *   window.c     the last seconds' readings
  *   jump.c       the largest jump of the last minute
  *   shape.c      what the whole life looks like: leak, burst, step ...
@@ -249,9 +250,10 @@ struct engine_unit {
     struct hold critical_hold, level_hold, restart_eta_hold, throttle_level_hold, throttle_eta_hold;
     uint64_t notified_us; /* USEC_INFINITY = not yet */
     uint64_t notify_id, freeze_id;
-    uint32_t rejected; /* this sample: why no stronger step was taken */
-    uint32_t owed;     /* to be told with the next ladder decision, once */
-    uint32_t told;     /* owed before; 1 << DECISION_NOTIFY, 1 << DECISION_THROTTLE */
+    uint64_t outside_noted_us; /* USEC_INFINITY = not yet */
+    uint32_t rejected;         /* this sample: why no stronger step was taken */
+    uint32_t owed;             /* to be told with the next ladder decision, once */
+    uint32_t told;             /* owed before; 1 << DECISION_NOTIFY, 1 << DECISION_THROTTLE */
     struct unit_throttle throttle;
     struct unit_hold hold;
     struct unit_reclaim reclaim;
@@ -420,6 +422,13 @@ bool reclaim_outcome(struct turn *t, struct engine_unit *u); /* whether it was a
 uint32_t reclaim_begin_rule(struct turn *t, struct engine_unit *u, const struct why *why, bool observe,
                             uint64_t bytes);
 void reclaim_end_of(struct engine_unit *u, const char *rule);
+
+/* pressure.c */
+enum pressure { PRESSURE_NONE, PRESSURE_OWN, PRESSURE_OUTSIDE };
+/* Sets *why unless there is none. */
+enum pressure pressure_of(const struct turn *t, const struct engine_unit *u, struct why *why);
+void pressure_note(struct turn *t,
+                   struct engine_unit *u); /* tells that it comes from outside, once in a while */
 
 /* recycle.c */
 bool recycle_is_off(const struct engine_unit *u);

@@ -149,7 +149,7 @@ static bool throttle_is_due(struct turn *t, struct engine_unit *u, struct why *w
     const struct memory_view *m = &u->memory;
     uint64_t floor = ladder_level(m->limit, ladder_floor(l));
     uint64_t threshold = ladder_level(m->limit, l->throttle_permyriad);
-    uint64_t held, pressure;
+    uint64_t held;
     bool near = ladder_hold_confirmed(
         &u->throttle_eta_hold, m->eta_us < l->throttle_eta_us && m->used > floor, t->event->t_us, &held);
     ladder_hold(&u->throttle_level_hold, m->used >= threshold, t->event->t_us);
@@ -171,17 +171,7 @@ static bool throttle_is_due(struct turn *t, struct engine_unit *u, struct why *w
         why_measure(why, METRIC_MEMORY_JUMP, m->jump, room_of(m));
         return true;
     }
-    /* what a throttle stalls its unit for is no reason for the next one */
-    bool own =
-        t->event->t_us < engine_later(u->throttle.ended_us, l->pressure_window_us) && u->throttle.end_id;
-    if (m->current > floor && l->pressure_permyriad && !own &&
-        window_pressure(&u->window, l->pressure_window_us, &pressure) && pressure >= l->pressure_permyriad) {
-        why->reason = REASON_PRESSURE;
-        why_measure(why, METRIC_MEMORY_PRESSURE_FULL, pressure, l->pressure_permyriad);
-        why->held_us = l->pressure_window_us;
-        return true;
-    }
-    return false;
+    return m->current > floor && pressure_of(t, u, why) == PRESSURE_OWN;
 }
 
 static bool throttle_may(struct turn *t, struct engine_unit *u, enum decision_reason reason)
@@ -316,6 +306,8 @@ void throttle_judge(struct turn *t, struct engine_unit *u)
     if (!u->throttle.on) {
         if (due && throttle_may(t, u, why.reason))
             throttle_begin(t, u, &why, unit_policy(t, u)->mode == UNIT_MODE_OBSERVE);
+        else if (!due && l->throttle_permyriad != 0)
+            pressure_note(t, u);
     } else if (!u->throttle.owner.is_rule) {
         judge_release(t, u);
     }
