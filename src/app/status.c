@@ -71,6 +71,16 @@ static void set_reading(json_t *unit, const struct unit_runtime *u)
     set_pressure(unit, u);
 }
 
+/* Names of the rules that have begun on it. */
+static json_t *rules_json(const struct supervisor *s, uint64_t active)
+{
+    json_t *names = json_array();
+    for (uint32_t i = 0; i < s->policy.rule_count; i++)
+        if (active >> i & 1)
+            (void)json_array_append_new(names, json_string(s->policy.rules[i].name));
+    return names;
+}
+
 static json_t *unit_json(struct supervisor *s, uint16_t i)
 {
     const struct unit_runtime *u = &s->units[i];
@@ -96,6 +106,8 @@ static json_t *unit_json(struct supervisor *s, uint16_t i)
                               json_pack("{s:I, s:I, s:I}", "samples", (json_int_t)u->ticks_total, "skipped",
                                         (json_int_t)u->ticks_missed, "late_max_us",
                                         (json_int_t)u->late_max_us));
+    if (view.rules_active)
+        (void)json_object_set_new(unit, "rules", rules_json(s, view.rules_active));
     if (view.growth_bytes_per_s)
         (void)json_object_set_new(unit, "growth_bytes_per_s",
                                   json_integer((json_int_t)view.growth_bytes_per_s));

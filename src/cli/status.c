@@ -77,14 +77,26 @@ static void put_state(struct table *t, json_t *unit)
     put_count(t, number(unit, "pid") > 0 ? number(unit, "pid") : -1);
 }
 
-/* The ladder's step, and what the unit says of itself (STATUS= of sd_notify). */
+static void append(char text[static LADDER_MAX], const char *before, const char *what)
+{
+    size_t n = strlen(text);
+    (void)snprintf(text + n, LADDER_MAX - n, "%s%s", before, what);
+}
+
+/* The ladder's step, the rules that have begun, and what the unit says of itself (STATUS= of sd_notify). */
 static void put_ladder(struct table *t, json_t *unit)
 {
-    char text[LADDER_MAX];
+    char text[LADDER_MAX] = "";
+    json_t *rules = json_object_get(unit, "rules"), *rule;
+    size_t i;
     const char *own = json_string_value(json_object_get(unit, "status_text"));
     bool off = json_is_true(json_object_get(unit, "recycling_off"));
-    (void)snprintf(text, sizeof(text), "%s%s%s%s", string(unit, "ladder"), off ? " (recycling is off)" : "",
-                   own ? "; " : "", own ? own : "");
+    append(text, "", string(unit, "ladder"));
+    if (off)
+        append(text, "", " (recycling is off)");
+    json_array_foreach(rules, i, rule) append(text, i ? ", " : "; rule ", json_string_value(rule));
+    if (own)
+        append(text, "; ", own);
     table_text(t, text);
 }
 

@@ -520,6 +520,7 @@ void engine_unit_view(const struct engine *e, uint16_t unit, struct unit_view *r
     ret->pid = u->pid;
     ret->started_us = u->started_us;
     ret->step = ladder_step_of(u);
+    ret->rules_active = rules_active(e, unit);
     ret->frozen = u->frozen;
     ret->recycling_off = recycle_is_off(u);
     ret->growth_bytes_per_s = alive ? u->memory.growth : 0;

@@ -416,3 +416,16 @@ void rules_policy(struct turn *t, struct engine_unit *u)
     if (u->reclaim.on && u->reclaim.owner.is_rule && !is_active(t, u, &u->reclaim.owner))
         reclaim_end(u);
 }
+
+uint64_t rules_active(const struct engine *e, uint16_t unit)
+{
+    uint64_t mask = 0;
+    const struct engine_unit *u = &e->units[unit];
+    if (!e->rules || unit >= e->rules->unit_count || !unit_is_running(u))
+        return 0;
+    const struct unit_rules *all = &e->rules->units[unit];
+    for (uint32_t i = 0; i < all->count && all->generation == u->generation; i++)
+        if (all->slots[i].life.active)
+            mask |= UINT64_C(1) << (all->slots[i].rule - e->rules->rules);
+    return mask;
+}

@@ -444,5 +444,7 @@ void recycle_sample(struct turn *t, struct engine_unit *u);
 bool rules_sample(struct turn *t,
                   struct engine_unit *u); /* whether nothing more is to be done at this sample */
 void rules_policy(struct turn *t, struct engine_unit *u);
+/* unit_view.rules_active */
+uint64_t rules_active(const struct engine *e, uint16_t unit);
 
 #endif

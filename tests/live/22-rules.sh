@@ -103,6 +103,9 @@ is_throttled() { [ "$(quota)" != "$own" ]; }
 is_free() { ! is_throttled && [ "$(cat "$(cgroup_of "$busy" "")/cgroup.freeze")" = 0 ]; }
 soon 30 "a rule throttles" made slow-down throttle
 soon 30 "the unit is held back" is_throttled
+is "$(unit busy '.rules | join(" ")')" slow-down "status names the rule"
+weir status -c "$C" >"$T/out"
+says "$T/out" '^busy .* throttle; rule slow-down' "and tells people"
 weir_kill
 soon 2 "killed then, weir leaves it free" is_free
 is "$(pid_of busy)" "" "no weir is there"

@@ -68,6 +68,7 @@ struct unit_view {
     int32_t pid; /* main process; 0 = none */
     uint64_t started_us;
     enum ladder_step step;
+    uint64_t rules_active;       /* bit i: policy.rules[i] has begun on it and is not over */
     bool frozen;                 /* by the operator */
     bool recycling_off;          /* restarting for memory was given up: cost or baseline */
     uint64_t growth_bytes_per_s; /* 0 when falling or not known */
