@@ -136,8 +136,7 @@ void ladder_tell_shape(const struct turn *t, const struct engine_unit *u, struct
         .jump = jumps_largest(&u->jumps),
     };
     struct shape shape = shape_of(&u->trend, &now);
-    bool base = (shape.kind == SHAPE_STEADY || shape.kind == SHAPE_NONE) && u->recycle.off_baseline;
-    d->shape = base ? SHAPE_BASELINE : shape.kind;
+    d->shape = !shape.risen && u->recycle.off_baseline ? SHAPE_BASELINE : shape.kind;
     d->shape_bytes = shape.bytes;
     d->shape_us = shape.us;
 }

@@ -311,8 +311,8 @@ struct shape shape_of(const struct trend *trend, const struct shape_now *now)
         return (struct shape){.kind = young ? SHAPE_NONE : SHAPE_STEADY};
     enum decision_shape kind = kind_of(trend, &r, now);
     if (kind == SHAPE_STEADY)
-        return (struct shape){.kind = kind};
+        return (struct shape){.kind = kind, .risen = true};
     if (kind == SHAPE_STEP)
-        return (struct shape){.kind = kind, .bytes = now->jump->bytes, .us = now->jump->took_us};
-    return (struct shape){.kind = kind, .bytes = r.bytes, .us = r.took_us};
+        return (struct shape){kind, now->jump->bytes, now->jump->took_us, true};
+    return (struct shape){kind, r.bytes, r.took_us, true};
 }

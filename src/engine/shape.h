@@ -37,7 +37,8 @@ void trend_push(struct trend *trend, uint64_t now_us, uint64_t used_bytes);
 struct shape {
     enum decision_shape kind;
     uint64_t bytes; /* how far it rose ... */
-    uint64_t us;    /* ... within how long; 0 where nothing rose */
+    uint64_t us;    /* ... within how long; both 0 where it is not told */
+    bool risen;     /* since the baseline, if not of late */
 };
 
 struct shape_now {
