@@ -47,10 +47,19 @@ struct doing {
     bool stop_wins; /* another rule stops the unit at this sample */
 };
 
+/* The decision of a rule, with what the unit's memory looks like where the rule is about that. */
+static struct decision *emit(struct turn *t, struct engine_unit *u, enum decision_kind kind,
+                             const struct why *why)
+{
+    struct decision *d = engine_emit(t, u, kind, why);
+    ladder_tell_shape(t, u, d);
+    return d;
+}
+
 static void refuse(const struct doing *d, uint32_t rejected)
 {
     if (rejected)
-        engine_emit(d->t, d->u, DECISION_NOTE, &d->why)->rejected = rejected;
+        emit(d->t, d->u, DECISION_NOTE, &d->why)->rejected = rejected;
 }
 
 static bool unit_observes(const struct doing *d)
@@ -60,7 +69,7 @@ static bool unit_observes(const struct doing *d)
 
 static struct decision *tell(const struct doing *d, enum decision_kind kind)
 {
-    struct decision *told = engine_emit(d->t, d->u, kind, &d->why);
+    struct decision *told = emit(d->t, d->u, kind, &d->why);
     told->observe = true;
     return told;
 }
@@ -69,7 +78,7 @@ static struct decision *tell(const struct doing *d, enum decision_kind kind)
 
 static bool do_note(struct doing *d)
 {
-    engine_emit(d->t, d->u, DECISION_NOTE, &d->why);
+    emit(d->t, d->u, DECISION_NOTE, &d->why);
     return false;
 }
 
@@ -274,7 +283,7 @@ static void note_limit(struct judging *j)
 {
     struct why why = why_of_fact(j, REASON_RULE_LIMIT, &j->fact);
     if (!j->slot->life.limit_told)
-        engine_emit(j->t, j->u, DECISION_NOTE, &why)->rejected = 1U << REJECTED_RULE_LIMIT;
+        emit(j->t, j->u, DECISION_NOTE, &why)->rejected = 1U << REJECTED_RULE_LIMIT;
     j->slot->life.limit_told = true;
 }
 

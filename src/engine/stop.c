@@ -77,8 +77,7 @@ void unit_stop(struct turn *t, struct engine_unit *u, const struct stop_order *o
     struct decision *d = engine_emit(t, u, order->kind, &order->why);
     d->amount[0] = order->planned;
     d->amount[1] = order->held_back_us;
-    if (order->memory)
-        ladder_tell_shape(t, u, d);
+    ladder_tell_shape(t, u, d);
     u->cause_id = d->id;
 
     if (u->state == UNIT_STATE_STOPPING) {
