@@ -5,7 +5,7 @@
  *             memory.current >= reclaim                     OUTCOME, enough came back, above release
  *   idle ------------------------------> chunk under way -------------------------------> next sample: RECLAIM
  *    ^          RECLAIM                        |
- *    |                                         | too little came back, it failed, or no OUTCOME for WAIT_US
+ *    |                                         | too little came back, it failed, or no OUTCOME for RECLAIM_WAIT_US
  *    +------------- reclaim_cooldown ----------+
  *
  * It judges by memory.current, not by what is used: what can be taken back is the page cache as well. But a unit that
@@ -25,7 +25,6 @@
  */
 #include "state.h"
 
-#define WAIT_US        (10 * USEC_PER_SEC) /* chosen: as long as a throttle; a chunk takes some 10 ms per GB */
 #define CHUNK_MIN      (UINT64_C(1) << 20)  /* chosen: less is not worth a decision on record */
 #define CHUNK_NO_LIMIT (UINT64_C(32) << 20) /* chosen: bounds the stall that a chunk may cause */
 #define PAGE_MASK      UINT64_C(4095)
@@ -75,7 +74,7 @@ static void next_chunk(struct turn *t, struct engine_unit *u, const struct why *
     }
     r->id = d->id;
     r->asked_bytes = bytes;
-    unit_arm(u, TIMER_RECLAIM, engine_later(t->event->t_us, WAIT_US));
+    unit_arm(u, TIMER_RECLAIM, engine_later(t->event->t_us, RECLAIM_WAIT_US));
 }
 
 static void begin(struct engine_unit *u, const struct why *why, bool observe, uint64_t bytes)
@@ -198,7 +197,7 @@ void reclaim_policy(struct turn *t, struct engine_unit *u)
 void reclaim_overdue(struct turn *t, struct engine_unit *u)
 {
     struct why why = why_of(u->reclaim.owner.name, REASON_LOW_YIELD);
-    why_measure(&why, METRIC_ELAPSED, WAIT_US, WAIT_US);
+    why_measure(&why, METRIC_ELAPSED, RECLAIM_WAIT_US, RECLAIM_WAIT_US);
     engine_emit(t, u, DECISION_NOTE, &why);
     u->reclaim.id = 0;
     pause(t, u);

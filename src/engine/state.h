@@ -48,7 +48,9 @@
 #define KILL_RETRY_US  (500 * USEC_PER_MSEC) /* measured: 512 MB are gone 45 ms after SIGKILL */
 #define KILL_TRIES_MAX 10                    /* chosen: 5 s; what is left then hangs in the kernel */
 #define EXIT_WAIT_US   USEC_PER_SEC          /* the status of a process may come after its cgroup is empty */
-#define CLEAN_WAIT_US  (5 * USEC_PER_SEC)    /* chosen: rmdir is retried for some ms; never wait for ever */
+#define RECLAIM_WAIT_US                                                                                      \
+    (10 * USEC_PER_SEC)                  /* chosen: as long as a throttle; a chunk takes some 10 ms per GB */
+#define CLEAN_WAIT_US (5 * USEC_PER_SEC) /* chosen: rmdir is retried for some ms; never wait for ever */
 
 enum unit_timer {
     TIMER_READY,    /* starting for too long */

@@ -4,6 +4,12 @@
  *   - a unit's state moves as the table allows; nothing is done to a unit that is not there
  *   - a throttle and each freeze pulse end in time, and with the unit; a throttle is let go below a level only where
  *     memory is below it; in one cool-down there is one throttle, and one by level after one that was let go early
+ *   - memory.high is steered within a throttle only, not more often than the policy says, and never below memory
+ *   - a pace or hold ends in time, also when it changes from one to the other, and with the unit; none begins in the
+ *     pause after one that ran into its bound
+ *   - one chunk of reclaim at most is under way, none longer than 10 s; never more is asked for than is above release,
+ *     and than lies between release and the limit in one cool-down; never while starting or frozen
+ *   - a unit frozen by an operator is neither held back nor notified; a step whose level is 0 is never taken
  *   - failures stay below the budget until an operator starts the unit anew
  *   - ids count up; no more decisions than engine_decisions_max; nothing after EXIT; deadlines lie ahead
  *   - the same units in another order get the same decisions
@@ -23,6 +29,7 @@
 
 #define UNITS          6
 #define RECENT         16
+#define RECLAIMS       64 /* chunks: 35 % of the limit in chunks of at least 2 %, and some */
 #define DECISIONS      (UNITS * DECISIONS_PER_UNIT + DECISIONS_EXTRA)
 #define EVENTS_PER_RUN 3000
 
@@ -71,6 +78,14 @@ struct known {
     uint64_t cooldown_until_us;
     uint32_t cooldown_generation;
     bool let_go_early;
+    uint64_t steered_us;
+    uint64_t held_us, held_bound_us, hold_pause_us; /* USEC_INFINITY = no pace or hold */
+    enum decision_kind held;
+    uint64_t reclaim_id, reclaim_us; /* the chunk under way; 0 = none */
+    uint64_t reclaimed[RECLAIMS], reclaimed_us[RECLAIMS];
+    uint32_t reclaim_count;
+    uint64_t limit, limit_most; /* the unit's memory limit, and the largest in this life */
+    bool frozen;
     uint64_t failures[64];
     uint32_t failure_count;
     uint64_t memory;
@@ -108,6 +123,17 @@ static uint64_t below(struct world *w, uint64_t n)
     return rng_below(&w->rng, n);
 }
 
+/* Any step may be off. */
+static void switch_off(struct world *w, struct ladder_policy *l)
+{
+    uint32_t *levels[] = {&l->notify_permyriad,   &l->pace_permyriad,     &l->reclaim_permyriad,
+                          &l->hold_permyriad,     &l->throttle_permyriad, &l->restart_permyriad,
+                          &l->critical_permyriad, &l->pressure_permyriad};
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+        if (below(w, 8) == 0)
+            *levels[i] = 0;
+}
+
 static void random_policy(struct world *w, struct unit_policy *p, uint16_t i)
 {
     memset(p, 0, sizeof(*p));
@@ -117,7 +143,7 @@ static void random_policy(struct world *w, struct unit_policy *p, uint16_t i)
     p->mode = below(w, 5) == 0 ? UNIT_MODE_OBSERVE : UNIT_MODE_ACT;
     p->restart = below(w, 4) == 0 ? UNIT_RESTART_ALWAYS : UNIT_RESTART_ON_FAILURE;
     p->has_ready = below(w, 2);
-    p->abilities = (uint32_t)below(w, 128);
+    p->abilities = (uint32_t)below(w, 256) | (below(w, 2) ? ABILITY_RECLAIM : 0);
     p->memory_max_bytes = below(w, 6) == 0 ? UINT64_MAX : 1000 << 20;
     p->memory_high_bytes = below(w, 4) == 0 ? 700 << 20 : UINT64_MAX;
     p->ready_timeout_us = USEC_PER_SEC * (1 + below(w, 20));
@@ -131,6 +157,12 @@ static void random_policy(struct world *w, struct unit_policy *p, uint16_t i)
     p->ladder.restart_hold_us = USEC_PER_MSEC * below(w, 1000);
     p->ladder.pulse_freeze_us = USEC_PER_MSEC * (1 + below(w, 300));
     p->ladder.pulse_thaw_us = USEC_PER_MSEC * (1 + below(w, 300));
+    p->ladder.throttle_steer_us = USEC_PER_MSEC * (1 + below(w, 500));
+    p->ladder.throttle_stall_us = USEC_PER_MSEC * below(w, 3000);
+    p->ladder.hold_max_us = USEC_PER_SEC * (1 + below(w, 5));
+    p->ladder.reclaim_cooldown_us = USEC_PER_SEC * (1 + below(w, 5));
+    p->ladder.reclaim_chunk_permyriad = (uint32_t)(200 + below(w, 500));
+    switch_off(w, &p->ladder);
     p->after_count = i > 0 && i < 4 ? (uint16_t)below(w, 2) : 0;
     p->after[0] = (uint16_t)(i - 1);
 }
@@ -149,7 +181,7 @@ static void side_init(struct side *s, const struct unit_policy *units, const uin
         s->units[place[i]] = units[i];
         for (uint16_t k = 0; k < units[i].after_count; k++)
             s->units[place[i]].after[k] = place[units[i].after[k]];
-        s->known[i].throttled_us = s->known[i].pulsed_us = USEC_INFINITY;
+        s->known[i].throttled_us = s->known[i].pulsed_us = s->known[i].held_us = USEC_INFINITY;
     }
 }
 
@@ -175,6 +207,11 @@ static void check_state(struct world *w, struct known *k, const struct decision 
     HOLDS(w, lifecycle_may_move((enum unit_state)d->amount[0], (enum unit_state)d->amount[1]));
     k->state = (enum unit_state)d->amount[1];
     HOLDS(w, runs(k) || (k->throttled_us == USEC_INFINITY && k->pulsed_us == USEC_INFINITY));
+    HOLDS(w, runs(k) || k->held_us == USEC_INFINITY);
+    if (!runs(k))
+        k->reclaim_id = 0;
+    if (k->state == UNIT_STATE_STARTING)
+        k->reclaim_count = 0, k->hold_pause_us = 0, k->limit_most = 0;
 }
 
 static void check_failure(struct world *w, const struct unit_policy *p, struct known *k, uint64_t t_us)
@@ -198,7 +235,7 @@ static void check_throttle_begin(struct world *w, struct known *k, const struct 
     HOLDS(w, runs(k) && k->throttled_us == USEC_INFINITY);
     HOLDS(w, d->generation != k->cooldown_generation || d->t_us >= k->cooldown_until_us ||
                  (k->let_go_early && by_level));
-    k->throttled_us = d->t_us;
+    k->throttled_us = k->steered_us = d->t_us;
     k->throttle_reason = d->reason;
 }
 
@@ -235,6 +272,87 @@ static void check_throttle(struct world *w, const struct unit_policy *p, struct 
     }
 }
 
+static void check_steer(struct world *w, const struct unit_policy *p, struct known *k,
+                        const struct decision *d)
+{
+    HOLDS(w, k->throttled_us != USEC_INFINITY && !d->observe);
+    HOLDS(w, d->t_us - k->steered_us >= p->ladder.throttle_steer_us);
+    HOLDS(w, d->amount[1] >= d->observed || d->amount[1] == p->memory_high_bytes);
+    HOLDS(w, d->amount[1] != d->threshold && d->amount[1] <= p->memory_high_bytes);
+    k->steered_us = d->t_us;
+}
+
+static void check_hold(struct world *w, const struct unit_policy *p, struct known *k,
+                       const struct decision *d)
+{
+    bool on = k->held_us != USEC_INFINITY;
+    if (d->kind == DECISION_RELEASE) {
+        HOLDS(w, on && d->amount[0] == d->t_us - k->held_us);
+        HOLDS(w, d->reason != REASON_RELEASED || d->observed < d->threshold);
+        k->hold_pause_us = d->reason == REASON_TIME_BOUND ? d->t_us + d->amount[0] : 0;
+        k->held_us = USEC_INFINITY;
+        return;
+    }
+    HOLDS(w, runs(k) && k->state != UNIT_STATE_STARTING && (p->abilities & ABILITY_GATE));
+    HOLDS(w, !on || (d->kind == DECISION_HOLD && k->held == DECISION_PACE));
+    HOLDS(w, on || d->t_us >= k->hold_pause_us);
+    if (!on) {
+        k->held_us = d->t_us;
+        k->held_bound_us = p->ladder.hold_max_us;
+    }
+    k->held = d->kind;
+    HOLDS(w, d->kind == DECISION_PACE || d->amount[0] == k->held_us + k->held_bound_us - d->t_us);
+}
+
+static void check_reclaim(struct world *w, const struct unit_policy *p, struct known *k,
+                          const struct decision *d)
+{
+    uint64_t release = ladder_level(k->limit, p->ladder.release_permyriad), sum = d->amount[0];
+    HOLDS(w, runs(k) && k->state != UNIT_STATE_STARTING && (p->abilities & ABILITY_RECLAIM));
+    HOLDS(w, d->amount[0] >= 1 << 20 && d->amount[0] % 4096 == 0);
+    HOLDS(w, d->amount[0] <= d->observed - release);
+    for (uint32_t i = 0; i < RECLAIMS && i < k->reclaim_count; i++)
+        if (d->t_us - k->reclaimed_us[i] < p->ladder.reclaim_cooldown_us)
+            sum += k->reclaimed[i];
+    /* two budgets touch any one span as long as a cool-down */
+    HOLDS(w, sum / 2 <= k->limit_most - ladder_level(k->limit_most, p->ladder.release_permyriad));
+    k->reclaimed[k->reclaim_count % RECLAIMS] = d->amount[0];
+    k->reclaimed_us[k->reclaim_count++ % RECLAIMS] = d->t_us;
+    if (d->observe)
+        return;
+    HOLDS(w, k->reclaim_id == 0);
+    k->reclaim_id = d->id;
+    k->reclaim_us = d->t_us;
+}
+
+static void check_not_off(struct world *w, const struct ladder_policy *l, const struct decision *d)
+{
+    HOLDS(w, d->kind != DECISION_NOTIFY || l->notify_permyriad);
+    HOLDS(w, d->kind != DECISION_PACE || l->pace_permyriad);
+    HOLDS(w, d->kind != DECISION_HOLD || l->hold_permyriad);
+    HOLDS(w, d->kind != DECISION_RECLAIM || l->reclaim_permyriad);
+    HOLDS(w, d->kind != DECISION_THROTTLE || l->throttle_permyriad);
+    HOLDS(w, d->kind != DECISION_RESTART || strncmp(d->rule, "ladder.", 7) != 0 || l->restart_permyriad ||
+                 (d->reason == REASON_MEMORY_CRITICAL && l->critical_permyriad));
+}
+
+static void check_held_back(struct world *w, const struct unit_policy *p, struct known *k,
+                            const struct decision *d)
+{
+    bool gate = d->kind == DECISION_PACE || d->kind == DECISION_HOLD || d->kind == DECISION_RELEASE;
+    bool begins = d->kind == DECISION_PACE || d->kind == DECISION_HOLD || d->kind == DECISION_RECLAIM ||
+                  d->kind == DECISION_THROTTLE || d->kind == DECISION_STEER || d->kind == DECISION_NOTIFY;
+    HOLDS(w, !begins || !k->frozen);
+    if (d->kind == DECISION_STEER)
+        check_steer(w, p, k, d);
+    else if (d->kind == DECISION_RECLAIM)
+        check_reclaim(w, p, k, d);
+    else if (gate)
+        check_hold(w, p, k, d);
+    else if (d->kind == DECISION_NOTE && d->reason == REASON_LOW_YIELD && d->metric == METRIC_ELAPSED)
+        k->reclaim_id = 0;
+}
+
 static void check_step(struct world *w, struct known *k, const struct decision *d)
 {
     bool there = runs(k) || k->state == UNIT_STATE_STOPPING;
@@ -264,12 +382,24 @@ static void check_decision(struct world *w, struct side *s, const struct decisio
     struct known *k = &s->known[unit_of(s, d->unit)];
     check_step(w, k, d);
     check_throttle(w, &s->units[d->unit], k, d);
+    check_held_back(w, &s->units[d->unit], k, d);
+    check_not_off(w, &s->units[d->unit].ladder, d);
     if (d->kind == DECISION_STATE)
         check_state(w, k, d);
     if (d->kind == DECISION_BACKOFF)
         check_failure(w, &s->units[d->unit], k, d->t_us);
     k->generation = d->generation;
     k->recent[k->recent_count++ % RECENT] = d->id;
+}
+
+/* As engine_unit_view should tell it; IDLE: nothing that a decision began and none has ended. */
+static enum ladder_step step_of(const struct known *k)
+{
+    if (k->throttled_us != USEC_INFINITY)
+        return LADDER_THROTTLE;
+    if (k->held_us != USEC_INFINITY)
+        return k->held == DECISION_HOLD ? LADDER_HOLD : LADDER_PACE;
+    return LADDER_IDLE;
 }
 
 static void check_bounds(struct world *w, const struct side *s)
@@ -281,10 +411,25 @@ static void check_bounds(struct world *w, const struct side *s)
         HOLDS(w, k->pulsed_us == USEC_INFINITY || w->now_us - k->pulsed_us <= l->pulse_freeze_us);
         HOLDS(w, (engine_sample_interval(s->engine, &s->policy, s->place[i]) != 0) <=
                      (runs(k) || k->state == UNIT_STATE_STOPPING));
+        HOLDS(w, k->held_us == USEC_INFINITY || w->now_us - k->held_us <= k->held_bound_us);
+        HOLDS(w, k->reclaim_id == 0 || w->now_us - k->reclaim_us <= RECLAIM_WAIT_US);
         struct unit_view v;
         engine_unit_view(s->engine, s->place[i], &v);
         HOLDS(w, v.state == k->state && v.generation == k->generation);
+        HOLDS(w, !v.frozen || (k->throttled_us == USEC_INFINITY && k->held_us == USEC_INFINITY));
+        HOLDS(w, !runs(k) || v.step == step_of(k) || (v.step <= LADDER_RECLAIM && step_of(k) == LADDER_IDLE));
+        HOLDS(w, k->throttled_us == USEC_INFINITY || l->throttle_permyriad);
+        HOLDS(w, k->held_us == USEC_INFINITY ||
+                     (k->held == DECISION_PACE ? l->pace_permyriad : l->hold_permyriad));
     }
+}
+
+static void see_limit(struct known *k, const struct unit_policy *p, const struct sample *s)
+{
+    uint64_t limit = sample_has(s, SAMPLE_MEMORY_MAX) ? s->value[SAMPLE_MEMORY_MAX] : UINT64_MAX;
+    k->limit = limit < p->memory_max_bytes ? limit : p->memory_max_bytes;
+    if (k->limit > k->limit_most)
+        k->limit_most = k->limit;
 }
 
 static void side_step(struct world *w, struct side *s, struct event event)
@@ -295,8 +440,13 @@ static void side_step(struct world *w, struct side *s, struct event event)
         event.arrived.via = s->place[event.arrived.via];
     if (event.kind == EVENT_OUTCOME) {
         struct known *k = &s->known[unit_of(s, event.unit)];
-        event.outcome.decision_id = k->recent[event.outcome.decision_id % RECENT];
+        event.outcome.decision_id =
+            event.outcome.decision_id < RECENT ? k->recent[event.outcome.decision_id] : k->reclaim_id;
+        if (event.outcome.decision_id == k->reclaim_id)
+            k->reclaim_id = 0;
     }
+    if (event.kind == EVENT_SAMPLE)
+        see_limit(&s->known[unit_of(s, event.unit)], &s->units[event.unit], &event.sample);
     in_step = true;
     s->count = engine_step(s->engine, &s->policy, &event, s->decisions);
     in_step = false;
@@ -306,6 +456,11 @@ static void side_step(struct world *w, struct side *s, struct event event)
         s->known[unit_of(s, event.unit)].failure_count = 0;
     for (int i = 0; i < s->count; i++)
         check_decision(w, s, &s->decisions[i]);
+    for (uint16_t i = 0; i < UNITS; i++) {
+        struct unit_view v;
+        engine_unit_view(s->engine, s->place[i], &v);
+        s->known[i].frozen = v.frozen;
+    }
     HOLDS(w, s->count == 0 || s->over || engine_next_deadline(s->engine) >= w->now_us);
 }
 
@@ -352,7 +507,8 @@ static void both(struct world *w, struct event *event)
 static void random_sample(struct world *w, struct event *event)
 {
     struct known *k = &w->a.known[event->unit];
-    uint64_t change = below(w, 3) ? below(w, 20 << 20) : below(w, 1000 << 20);
+    /* mostly it stands still or creeps; every other unit gets nothing done */
+    uint64_t change = below(w, 2) ? 0 : below(w, 8) ? below(w, 20 << 20) : below(w, 1000 << 20);
     k->memory = below(w, 3) ? k->memory + change : k->memory > change ? k->memory - change : 0;
     if (k->memory > 1100 << 20)
         k->memory = below(w, 1000 << 20);
@@ -364,6 +520,12 @@ static void random_sample(struct world *w, struct event *event)
     if (below(w, 3) == 0)
         sample_set(&event->sample, SAMPLE_MEMORY_MAX, below(w, 10) ? 1000 << 20 : rng_edgy(&w->rng));
     sample_set(&event->sample, SAMPLE_MEMORY_FULL, w->now_us / (1 + below(w, 5)));
+    sample_set(&event->sample, SAMPLE_CPU_USAGE, event->unit % 2 ? 1000 : w->now_us / 2);
+    sample_set(&event->sample, SAMPLE_EVENTS_HIGH, below(w, 50) ? w->seq / 10 : rng_edgy(&w->rng));
+    if (below(w, 8) && event->unit < 2) {
+        sample_set(&event->sample, SAMPLE_MEMORY_PGSCAN, w->seq);
+        sample_set(&event->sample, SAMPLE_MEMORY_PGSTEAL, w->seq / 50);
+    }
     sample_set(&event->sample, SAMPLE_EVENTS_OOM_KILL, w->seq / 500);
     sample_set(&event->sample, SAMPLE_PIDS_EVENTS_MAX, w->seq / 100);
 }
@@ -396,15 +558,20 @@ static void fill(struct world *w, struct event *event)
         event->operator_.verb = (enum event_verb)below(w, EVENT_VERB_COUNT);
         break;
     case EVENT_OUTCOME:
-        event->outcome.decision_id = below(w, RECENT); /* which of the recent ones */
-        event->outcome.result = (enum event_result)below(w, EVENT_RESULT_COUNT);
+        event->outcome.decision_id = below(w, 2 * RECENT); /* which of the recent ones, or a chunk's */
+        event->outcome.result =
+            below(w, 3) ? EVENT_RESULT_DONE : (enum event_result)below(w, EVENT_RESULT_COUNT);
         event->outcome.error = 5;
+        event->outcome.amount = below(w, 4) ? below(w, 30 << 20) : rng_edgy(&w->rng);
         break;
     case EVENT_POLICY: {
         bool enabled = below(w, 4);
         enum unit_mode mode = below(w, 4) ? UNIT_MODE_ACT : UNIT_MODE_OBSERVE;
         w->a.units[w->a.place[event->unit]].enabled = w->b.units[w->b.place[event->unit]].enabled = enabled;
         w->a.units[w->a.place[event->unit]].mode = w->b.units[w->b.place[event->unit]].mode = mode;
+        struct ladder_policy ladder = w->a.units[w->a.place[event->unit]].ladder;
+        switch_off(w, &ladder);
+        w->a.units[w->a.place[event->unit]].ladder = w->b.units[w->b.place[event->unit]].ladder = ladder;
         break;
     }
     case EVENT_RUN:
@@ -427,7 +594,7 @@ static enum event_kind random_kind(struct world *w)
     } weights[] = {
         {EVENT_SAMPLE, 60},  {EVENT_ARRIVED, 5}, {EVENT_SPAWNED, 12}, {EVENT_SPAWN_FAILED, 1},
         {EVENT_READY, 10},   {EVENT_EXITED, 6},  {EVENT_EMPTY, 8},    {EVENT_CLEANED, 12},
-        {EVENT_OPERATOR, 2}, {EVENT_OUTCOME, 2}, {EVENT_POLICY, 1},
+        {EVENT_OPERATOR, 2}, {EVENT_OUTCOME, 8}, {EVENT_POLICY, 1},
     };
     uint32_t sum = 0;
     for (size_t i = 0; i < sizeof(weights) / sizeof(weights[0]); i++)
@@ -437,6 +604,21 @@ static enum event_kind random_kind(struct world *w)
     while (pick >= weights[i].weight)
         pick -= weights[i++].weight;
     return weights[i].kind;
+}
+
+/* What a host would answer: without it most units would be down most of the time. */
+static enum event_kind likely_kind(struct world *w, const struct known *k)
+{
+    static const enum event_kind starts[] = {EVENT_SPAWNED, EVENT_READY, EVENT_SAMPLE};
+    static const enum event_kind ends[] = {EVENT_EXITED, EVENT_EMPTY, EVENT_CLEANED};
+    static const enum event_kind downs[] = {EVENT_OPERATOR, EVENT_ARRIVED, EVENT_CLEANED};
+    if (below(w, 8) == 0)
+        return random_kind(w);
+    if (k->state == UNIT_STATE_STARTING)
+        return starts[below(w, 3)];
+    if (k->state == UNIT_STATE_STOPPING)
+        return ends[below(w, 3)];
+    return runs(k) ? EVENT_SAMPLE : downs[below(w, 3)];
 }
 
 static void pass_time(struct world *w)
@@ -475,9 +657,11 @@ static void one_run(struct world *w, uint64_t events)
     both(w, &run);
     for (uint64_t n = 0; n < events && !w->a.over; n++) {
         pass_time(w);
-        struct event event = {.kind = n + 200 == events ? EVENT_SHUTDOWN : random_kind(w), .unit = UNIT_NONE};
-        if (event.kind != EVENT_SHUTDOWN) {
-            event.unit = (uint16_t)below(w, UNITS);
+        uint16_t unit = (uint16_t)below(w, UNITS);
+        struct event event = {.kind = EVENT_SHUTDOWN, .unit = UNIT_NONE};
+        if (n + 200 != events) {
+            event.kind = likely_kind(w, &w->a.known[unit]);
+            event.unit = unit;
             event.generation = w->a.known[event.unit].generation - (below(w, 50) == 0);
             fill(w, &event);
         }
