@@ -490,7 +490,7 @@ static void judge_steps(struct turn *t, struct engine_unit *u, bool judged)
     bool starting = u->state == UNIT_STATE_STARTING;
     if (judged)
         judge_notify(t, u);
-    if (!starting && (judged || u->reclaim.owner.is_rule))
+    if (!starting && (judged || (u->reclaim.on && u->reclaim.owner.is_rule)))
         reclaim_judge(t, u);
     if (!starting && judged)
         hold_judge(t, u);

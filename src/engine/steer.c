@@ -172,8 +172,9 @@ void steer_judge(struct turn *t, struct engine_unit *u)
     struct unit_throttle *throttle = &u->throttle;
     struct unit_steer *s = &throttle->steer;
     uint64_t cpu = 0;
-    if (throttle->high == 0 || !u->memory.valid ||
-        t->event->t_us - s->look_us < unit_policy(t, u)->ladder.throttle_steer_us)
+    uint64_t passed = t->event->t_us - s->look_us;
+    if (throttle->high == 0 || !u->memory.valid || passed == 0 ||
+        passed < unit_policy(t, u)->ladder.throttle_steer_us)
         return;
     bool parked = engine_later(u->memory.current, step_of(u)) >= throttle->high;
     enum progress progress = look_at_progress(t, u, &cpu);

@@ -10,6 +10,8 @@
  *   - one chunk of reclaim at most is under way, none longer than 10 s; never more is asked for than is above release,
  *     and than lies between release and the limit in one cool-down; never while starting or frozen
  *   - a unit frozen by an operator is neither held back nor notified; a step whose level is 0 is never taken
+ *   - a rule begins only where a unit is ready, at most as often as its limit allows; RULE_OVER ends what that rule
+ *     began; what it began is bounded as the ladder's; a unit that a rule stopped stays down until an operator starts it
  *   - failures stay below the budget until an operator starts the unit anew
  *   - ids count up; no more decisions than engine_decisions_max; nothing after EXIT; deadlines lie ahead
  *   - the same units in another order get the same decisions
@@ -17,21 +19,10 @@
  *
  * WEIR_PROPERTY_EVENTS sets how many (default 200,000), WEIR_PROPERTY_SEED the seed; a failure prints both.
  */
-#include "check.h"
+#include "property.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "state.h"
-
-#define UNITS          6
-#define RECENT         16
-#define RECLAIMS       64 /* chunks: 35 % of the limit in chunks of at least 2 %, and some */
-#define DECISIONS      (UNITS * DECISIONS_PER_UNIT + DECISIONS_EXTRA)
-#define EVENTS_PER_RUN 3000
 
 /* --- allocations --------------------------------------------------------------------------------- */
 
@@ -68,55 +59,7 @@ void *__wrap_realloc(void *p, size_t size)
     return __real_realloc(p, size);
 }
 
-/* --- one engine and what is known of its units ---------------------------------------------------- */
-
-struct known {
-    enum unit_state state;
-    uint32_t generation;
-    uint64_t throttled_us, pulsed_us; /* USEC_INFINITY = not */
-    enum decision_reason throttle_reason;
-    uint64_t cooldown_until_us;
-    uint32_t cooldown_generation;
-    bool let_go_early;
-    uint64_t steered_us;
-    uint64_t held_us, held_bound_us, hold_pause_us; /* USEC_INFINITY = no pace or hold */
-    enum decision_kind held;
-    uint64_t reclaim_id, reclaim_us; /* the chunk under way; 0 = none */
-    uint64_t reclaimed[RECLAIMS], reclaimed_us[RECLAIMS];
-    uint32_t reclaim_count;
-    uint64_t limit, limit_most; /* the unit's memory limit, and the largest in this life */
-    bool frozen;
-    uint64_t failures[64];
-    uint32_t failure_count;
-    uint64_t memory;
-    uint64_t recent[RECENT]; /* ids of the last decisions */
-    uint32_t recent_count;
-};
-
-struct side {
-    struct engine *engine;
-    struct policy policy;
-    struct unit_policy units[UNITS];
-    uint16_t place[UNITS]; /* of unit i */
-    struct decision decisions[DECISIONS];
-    int count;
-    uint64_t last_id;
-    struct known known[UNITS];
-    bool over;
-};
-
-struct world {
-    uint64_t rng, now_us, seq, ticket, seed;
-    struct side a, b;
-};
-
-#define HOLDS(w, condition)                                                                                  \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "seed %" PRIu64 ", event %" PRIu64 ": ", (w)->seed, (w)->seq);                   \
-            fail_msg("does not hold: %s", #condition);                                                       \
-        }                                                                                                    \
-    } while (0)
+/* --- two engines ------------------------------------------------------------------------------------ */
 
 static uint64_t below(struct world *w, uint64_t n)
 {
@@ -132,6 +75,45 @@ static void switch_off(struct world *w, struct ladder_policy *l)
     for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
         if (below(w, 8) == 0)
             *levels[i] = 0;
+}
+
+static const char *pick(struct world *w, const char *const *texts, size_t count)
+{
+    return texts[below(w, count)];
+}
+#define PICK(w, texts) pick(w, texts, sizeof(texts) / sizeof(texts[0]))
+
+static void random_rule(struct world *w, struct rule *r, uint32_t i)
+{
+    static const char *const whens[] = {
+        "memory.current > 70% of memory.max",
+        "memory.used > 600M for 1s",
+        "threads > 50",
+        "threads > 90 for 200ms and uptime > 1s",
+        "memory.growth > 1M/s or memory.eta < 30s",
+        "memory.eta < 60s or memory.current > 80% of memory.max for 500ms",
+        "not memory.pressure.full < 10% over 2s",
+        "not (threads < 30 or memory.jump < 1M) and not cpu.usage > 20%",
+        "memory.events.high > 5 over 3s",
+        "memory.headroom < 10% of memory.max or memory.events.oom_kill > 0 over 1s",
+        "uptime > 2s",
+    };
+    static const char *const untils[] = {"memory.current < 60% of memory.max", "threads < 40 for 300ms",
+                                         "uptime > 8s", "memory.used < 500M or threads < 10"};
+    static const char *const dos[] = {
+        "note",          "notify",         "pace 2",   "hold",         "reclaim",
+        "reclaim 50M",   "reclaim 10%",    "throttle", "restart",      "stop",
+        "hold, restart", "throttle, note", "throttle", "pace 1, hold", "reclaim 100M, throttle"};
+    static const char *const limits[] = {"1 per 10s", "3 per 5s", "2 per 1m"};
+    struct rule_error error;
+    *r = (struct rule){.observe = below(w, 8) == 0};
+    snprintf(r->name, sizeof(r->name), "r%u", i);
+    assert_int_equal(rule_parse_condition(PICK(w, whens), &r->when, &error), 0);
+    assert_int_equal(rule_parse_actions(PICK(w, dos), r, &error), 0);
+    if (below(w, 2))
+        assert_int_equal(rule_parse_condition(PICK(w, untils), &r->until, &error), 0);
+    if (below(w, 3))
+        assert_int_equal(rule_parse_limit(PICK(w, limits), r, &error), 0);
 }
 
 static void random_policy(struct world *w, struct unit_policy *p, uint16_t i)
@@ -157,23 +139,28 @@ static void random_policy(struct world *w, struct unit_policy *p, uint16_t i)
     p->ladder.restart_hold_us = USEC_PER_MSEC * below(w, 1000);
     p->ladder.pulse_freeze_us = USEC_PER_MSEC * (1 + below(w, 300));
     p->ladder.pulse_thaw_us = USEC_PER_MSEC * (1 + below(w, 300));
-    p->ladder.throttle_steer_us = USEC_PER_MSEC * (1 + below(w, 500));
+    p->ladder.throttle_steer_us = USEC_PER_MSEC * below(w, 500);
     p->ladder.throttle_stall_us = USEC_PER_MSEC * below(w, 3000);
     p->ladder.hold_max_us = USEC_PER_SEC * (1 + below(w, 5));
-    p->ladder.reclaim_cooldown_us = USEC_PER_SEC * (1 + below(w, 5));
+    p->ladder.reclaim_cooldown_us = USEC_PER_SEC * (1 + below(w, 30));
     p->ladder.reclaim_chunk_permyriad = (uint32_t)(200 + below(w, 500));
     switch_off(w, &p->ladder);
+    p->rules = below(w, 2) ? 0 : below(w, 1 << RULES);
     p->after_count = i > 0 && i < 4 ? (uint16_t)below(w, 2) : 0;
     p->after[0] = (uint16_t)(i - 1);
 }
 
-static void side_init(struct side *s, const struct unit_policy *units, const uint16_t *place)
+static void side_init(struct side *s, const struct unit_policy *units, const uint16_t *place,
+                      const struct rule *rules)
 {
     memset(s, 0, sizeof(*s));
     policy_defaults(&s->policy);
     s->policy.units = s->units;
     s->policy.unit_count = UNITS;
     s->policy.seed = 42;
+    memcpy(s->rules, rules, sizeof(s->rules));
+    s->policy.rules = s->rules;
+    s->policy.rule_count = RULES;
     s->engine = engine_new(UNITS);
     assert_non_null(s->engine);
     for (uint16_t i = 0; i < UNITS; i++) {
@@ -183,245 +170,7 @@ static void side_init(struct side *s, const struct unit_policy *units, const uin
             s->units[place[i]].after[k] = place[units[i].after[k]];
         s->known[i].throttled_us = s->known[i].pulsed_us = s->known[i].held_us = USEC_INFINITY;
     }
-}
-
-static uint16_t unit_of(const struct side *s, uint16_t place)
-{
-    for (uint16_t i = 0; i < UNITS; i++)
-        if (s->place[i] == place)
-            return i;
-    return UNIT_NONE;
-}
-
-static bool runs(const struct known *k)
-{
-    return k->state == UNIT_STATE_STARTING || k->state == UNIT_STATE_READY ||
-           k->state == UNIT_STATE_DRAINING || k->state == UNIT_STATE_ADOPTED;
-}
-
-/* --- what must hold -------------------------------------------------------------------------------- */
-
-static void check_state(struct world *w, struct known *k, const struct decision *d)
-{
-    HOLDS(w, d->amount[0] == k->state);
-    HOLDS(w, lifecycle_may_move((enum unit_state)d->amount[0], (enum unit_state)d->amount[1]));
-    k->state = (enum unit_state)d->amount[1];
-    HOLDS(w, runs(k) || (k->throttled_us == USEC_INFINITY && k->pulsed_us == USEC_INFINITY));
-    HOLDS(w, runs(k) || k->held_us == USEC_INFINITY);
-    if (!runs(k))
-        k->reclaim_id = 0;
-    if (k->state == UNIT_STATE_STARTING)
-        k->reclaim_count = 0, k->hold_pause_us = 0, k->limit_most = 0;
-}
-
-static void check_failure(struct world *w, const struct unit_policy *p, struct known *k, uint64_t t_us)
-{
-    uint32_t recent = 0;
-    HOLDS(w, k->failure_count < 64);
-    k->failures[k->failure_count++] = t_us;
-    for (uint32_t i = 0; i < k->failure_count;)
-        if (t_us - k->failures[i] >= p->failure_window_us) {
-            k->failures[i] = k->failures[--k->failure_count];
-        } else {
-            recent++;
-            i++;
-        }
-    HOLDS(w, recent < (p->failure_budget < FAILURES_MAX ? p->failure_budget : FAILURES_MAX));
-}
-
-static void check_throttle_begin(struct world *w, struct known *k, const struct decision *d)
-{
-    bool by_level = d->reason == REASON_MEMORY_LEVEL;
-    HOLDS(w, runs(k) && k->throttled_us == USEC_INFINITY);
-    HOLDS(w, d->generation != k->cooldown_generation || d->t_us >= k->cooldown_until_us ||
-                 (k->let_go_early && by_level));
-    k->throttled_us = k->steered_us = d->t_us;
-    k->throttle_reason = d->reason;
-}
-
-static void check_throttle_end(struct world *w, const struct unit_policy *p, struct known *k,
-                               const struct decision *d)
-{
-    bool fell = d->reason == REASON_RELEASED || d->reason == REASON_FELL_BACK;
-    HOLDS(w, k->throttled_us != USEC_INFINITY);
-    HOLDS(w, d->amount[0] == d->t_us - k->throttled_us);
-    HOLDS(w, !fell || d->observed < d->threshold);
-    HOLDS(w, d->reason != REASON_TIME_BOUND || d->observed >= d->threshold);
-    HOLDS(w, d->reason != REASON_STOPPED_GROWING || k->throttle_reason == REASON_MEMORY_ETA ||
-                 k->throttle_reason == REASON_MEMORY_JUMP);
-    k->let_go_early =
-        (fell || d->reason == REASON_STOPPED_GROWING) && k->throttle_reason != REASON_MEMORY_LEVEL;
-    k->cooldown_until_us = d->t_us + p->ladder.throttle_max_us;
-    k->cooldown_generation = d->generation;
-    k->throttled_us = k->pulsed_us = USEC_INFINITY;
-}
-
-static void check_throttle(struct world *w, const struct unit_policy *p, struct known *k,
-                           const struct decision *d)
-{
-    if (d->kind == DECISION_THROTTLE) {
-        check_throttle_begin(w, k, d);
-    } else if (d->kind == DECISION_UNTHROTTLE) {
-        check_throttle_end(w, p, k, d);
-    } else if (d->kind == DECISION_PULSE_FREEZE) {
-        HOLDS(w, k->throttled_us != USEC_INFINITY && k->pulsed_us == USEC_INFINITY && !d->observe);
-        k->pulsed_us = d->t_us;
-    } else if (d->kind == DECISION_PULSE_THAW) {
-        HOLDS(w, k->pulsed_us != USEC_INFINITY);
-        k->pulsed_us = USEC_INFINITY;
-    }
-}
-
-static void check_steer(struct world *w, const struct unit_policy *p, struct known *k,
-                        const struct decision *d)
-{
-    HOLDS(w, k->throttled_us != USEC_INFINITY && !d->observe);
-    HOLDS(w, d->t_us - k->steered_us >= p->ladder.throttle_steer_us);
-    HOLDS(w, d->amount[1] >= d->observed || d->amount[1] == p->memory_high_bytes);
-    HOLDS(w, d->amount[1] != d->threshold && d->amount[1] <= p->memory_high_bytes);
-    k->steered_us = d->t_us;
-}
-
-static void check_hold(struct world *w, const struct unit_policy *p, struct known *k,
-                       const struct decision *d)
-{
-    bool on = k->held_us != USEC_INFINITY;
-    if (d->kind == DECISION_RELEASE) {
-        HOLDS(w, on && d->amount[0] == d->t_us - k->held_us);
-        HOLDS(w, d->reason != REASON_RELEASED || d->observed < d->threshold);
-        k->hold_pause_us = d->reason == REASON_TIME_BOUND ? d->t_us + d->amount[0] : 0;
-        k->held_us = USEC_INFINITY;
-        return;
-    }
-    HOLDS(w, runs(k) && k->state != UNIT_STATE_STARTING && (p->abilities & ABILITY_GATE));
-    HOLDS(w, !on || (d->kind == DECISION_HOLD && k->held == DECISION_PACE));
-    HOLDS(w, on || d->t_us >= k->hold_pause_us);
-    if (!on) {
-        k->held_us = d->t_us;
-        k->held_bound_us = p->ladder.hold_max_us;
-    }
-    k->held = d->kind;
-    HOLDS(w, d->kind == DECISION_PACE || d->amount[0] == k->held_us + k->held_bound_us - d->t_us);
-}
-
-static void check_reclaim(struct world *w, const struct unit_policy *p, struct known *k,
-                          const struct decision *d)
-{
-    uint64_t release = ladder_level(k->limit, p->ladder.release_permyriad), sum = d->amount[0];
-    HOLDS(w, runs(k) && k->state != UNIT_STATE_STARTING && (p->abilities & ABILITY_RECLAIM));
-    HOLDS(w, d->amount[0] >= 1 << 20 && d->amount[0] % 4096 == 0);
-    HOLDS(w, d->amount[0] <= d->observed - release);
-    for (uint32_t i = 0; i < RECLAIMS && i < k->reclaim_count; i++)
-        if (d->t_us - k->reclaimed_us[i] < p->ladder.reclaim_cooldown_us)
-            sum += k->reclaimed[i];
-    /* two budgets touch any one span as long as a cool-down */
-    HOLDS(w, sum / 2 <= k->limit_most - ladder_level(k->limit_most, p->ladder.release_permyriad));
-    k->reclaimed[k->reclaim_count % RECLAIMS] = d->amount[0];
-    k->reclaimed_us[k->reclaim_count++ % RECLAIMS] = d->t_us;
-    if (d->observe)
-        return;
-    HOLDS(w, k->reclaim_id == 0);
-    k->reclaim_id = d->id;
-    k->reclaim_us = d->t_us;
-}
-
-static void check_not_off(struct world *w, const struct ladder_policy *l, const struct decision *d)
-{
-    HOLDS(w, d->kind != DECISION_NOTIFY || l->notify_permyriad);
-    HOLDS(w, d->kind != DECISION_PACE || l->pace_permyriad);
-    HOLDS(w, d->kind != DECISION_HOLD || l->hold_permyriad);
-    HOLDS(w, d->kind != DECISION_RECLAIM || l->reclaim_permyriad);
-    HOLDS(w, d->kind != DECISION_THROTTLE || l->throttle_permyriad);
-    HOLDS(w, d->kind != DECISION_RESTART || strncmp(d->rule, "ladder.", 7) != 0 || l->restart_permyriad ||
-                 (d->reason == REASON_MEMORY_CRITICAL && l->critical_permyriad));
-}
-
-static void check_held_back(struct world *w, const struct unit_policy *p, struct known *k,
-                            const struct decision *d)
-{
-    bool gate = d->kind == DECISION_PACE || d->kind == DECISION_HOLD || d->kind == DECISION_RELEASE;
-    bool begins = d->kind == DECISION_PACE || d->kind == DECISION_HOLD || d->kind == DECISION_RECLAIM ||
-                  d->kind == DECISION_THROTTLE || d->kind == DECISION_STEER || d->kind == DECISION_NOTIFY;
-    HOLDS(w, !begins || !k->frozen);
-    if (d->kind == DECISION_STEER)
-        check_steer(w, p, k, d);
-    else if (d->kind == DECISION_RECLAIM)
-        check_reclaim(w, p, k, d);
-    else if (gate)
-        check_hold(w, p, k, d);
-    else if (d->kind == DECISION_NOTE && d->reason == REASON_LOW_YIELD && d->metric == METRIC_ELAPSED)
-        k->reclaim_id = 0;
-}
-
-static void check_step(struct world *w, struct known *k, const struct decision *d)
-{
-    bool there = runs(k) || k->state == UNIT_STATE_STOPPING;
-    if (d->kind == DECISION_TERM || d->kind == DECISION_KILL || d->kind == DECISION_CLEAN)
-        HOLDS(w, k->state == UNIT_STATE_STOPPING);
-    if (d->kind == DECISION_NOTIFY || d->kind == DECISION_FREEZE || d->kind == DECISION_THAW)
-        HOLDS(w, runs(k));
-    if (d->kind == DECISION_RESTART)
-        HOLDS(w, there);
-    if (d->kind == DECISION_START)
-        HOLDS(w, !runs(k) && d->generation == k->generation + 1);
-    if (d->kind == DECISION_ADMIT && !d->amount[1])
-        HOLDS(w, !runs(k) && d->generation == k->generation + 1);
-    if (d->kind == DECISION_ADMIT && d->amount[1])
-        HOLDS(w, runs(k));
-}
-
-static void check_decision(struct world *w, struct side *s, const struct decision *d)
-{
-    HOLDS(w, d->id == s->last_id + 1 && !s->over);
-    s->last_id = d->id;
-    if (d->unit == UNIT_NONE) {
-        HOLDS(w, d->kind == DECISION_EXIT);
-        s->over = true;
-        return;
-    }
-    struct known *k = &s->known[unit_of(s, d->unit)];
-    check_step(w, k, d);
-    check_throttle(w, &s->units[d->unit], k, d);
-    check_held_back(w, &s->units[d->unit], k, d);
-    check_not_off(w, &s->units[d->unit].ladder, d);
-    if (d->kind == DECISION_STATE)
-        check_state(w, k, d);
-    if (d->kind == DECISION_BACKOFF)
-        check_failure(w, &s->units[d->unit], k, d->t_us);
-    k->generation = d->generation;
-    k->recent[k->recent_count++ % RECENT] = d->id;
-}
-
-/* As engine_unit_view should tell it; IDLE: nothing that a decision began and none has ended. */
-static enum ladder_step step_of(const struct known *k)
-{
-    if (k->throttled_us != USEC_INFINITY)
-        return LADDER_THROTTLE;
-    if (k->held_us != USEC_INFINITY)
-        return k->held == DECISION_HOLD ? LADDER_HOLD : LADDER_PACE;
-    return LADDER_IDLE;
-}
-
-static void check_bounds(struct world *w, const struct side *s)
-{
-    for (uint16_t i = 0; i < UNITS; i++) {
-        const struct known *k = &s->known[i];
-        const struct ladder_policy *l = &s->units[s->place[i]].ladder;
-        HOLDS(w, k->throttled_us == USEC_INFINITY || w->now_us - k->throttled_us <= l->throttle_max_us);
-        HOLDS(w, k->pulsed_us == USEC_INFINITY || w->now_us - k->pulsed_us <= l->pulse_freeze_us);
-        HOLDS(w, (engine_sample_interval(s->engine, &s->policy, s->place[i]) != 0) <=
-                     (runs(k) || k->state == UNIT_STATE_STOPPING));
-        HOLDS(w, k->held_us == USEC_INFINITY || w->now_us - k->held_us <= k->held_bound_us);
-        HOLDS(w, k->reclaim_id == 0 || w->now_us - k->reclaim_us <= RECLAIM_WAIT_US);
-        struct unit_view v;
-        engine_unit_view(s->engine, s->place[i], &v);
-        HOLDS(w, v.state == k->state && v.generation == k->generation);
-        HOLDS(w, !v.frozen || (k->throttled_us == USEC_INFINITY && k->held_us == USEC_INFINITY));
-        HOLDS(w, !runs(k) || v.step == step_of(k) || (v.step <= LADDER_RECLAIM && step_of(k) == LADDER_IDLE));
-        HOLDS(w, k->throttled_us == USEC_INFINITY || l->throttle_permyriad);
-        HOLDS(w, k->held_us == USEC_INFINITY ||
-                     (k->held == DECISION_PACE ? l->pace_permyriad : l->hold_permyriad));
-    }
+    assert_int_equal(engine_prepare(s->engine, &s->policy), 0);
 }
 
 static void see_limit(struct known *k, const struct unit_policy *p, const struct sample *s)
@@ -452,8 +201,10 @@ static void side_step(struct world *w, struct side *s, struct event event)
     in_step = false;
     HOLDS(w, s->count >= 0 && (size_t)s->count <= engine_decisions_max(UNITS));
     if (event.kind == EVENT_OPERATOR &&
-        (event.operator_.verb == EVENT_VERB_START || event.operator_.verb == EVENT_VERB_RESTART))
+        (event.operator_.verb == EVENT_VERB_START || event.operator_.verb == EVENT_VERB_RESTART)) {
         s->known[unit_of(s, event.unit)].failure_count = 0;
+        s->known[unit_of(s, event.unit)].rule_stopped = false;
+    }
     for (int i = 0; i < s->count; i++)
         check_decision(w, s, &s->decisions[i]);
     for (uint16_t i = 0; i < UNITS; i++) {
@@ -481,6 +232,7 @@ static void check_same(struct world *w, uint16_t unit)
         HOLDS(w, !a == !b);
         if (!a)
             return;
+        HOLDS(w, strcmp(a->rule, b->rule) == 0 && a->shape == b->shape);
         HOLDS(w, a->kind == b->kind && a->reason == b->reason && a->metric == b->metric);
         HOLDS(w, a->observed == b->observed && a->threshold == b->threshold && a->held_us == b->held_us);
         HOLDS(w, a->rejected == b->rejected && a->generation == b->generation && a->observe == b->observe);
@@ -520,6 +272,8 @@ static void random_sample(struct world *w, struct event *event)
     if (below(w, 3) == 0)
         sample_set(&event->sample, SAMPLE_MEMORY_MAX, below(w, 10) ? 1000 << 20 : rng_edgy(&w->rng));
     sample_set(&event->sample, SAMPLE_MEMORY_FULL, w->now_us / (1 + below(w, 5)));
+    if (below(w, 10))
+        sample_set(&event->sample, SAMPLE_THREADS, below(w, 100));
     sample_set(&event->sample, SAMPLE_CPU_USAGE, event->unit % 2 ? 1000 : w->now_us / 2);
     sample_set(&event->sample, SAMPLE_EVENTS_HIGH, below(w, 50) ? w->seq / 10 : rng_edgy(&w->rng));
     if (below(w, 8) && event->unit < 2) {
@@ -637,11 +391,41 @@ static void pass_time(struct world *w)
     w->now_us = until;
 }
 
+/* A reload: one rule is another, and one unit is judged by others. */
+static void change_rules(struct world *w)
+{
+    uint32_t i = (uint32_t)below(w, RULES);
+    uint16_t unit = (uint16_t)below(w, UNITS);
+    random_rule(w, &w->a.rules[i], i);
+    w->b.rules[i] = w->a.rules[i];
+    uint64_t mask = below(w, 1 << RULES);
+    w->a.units[w->a.place[unit]].rules = w->b.units[w->b.place[unit]].rules = mask;
+    assert_int_equal(engine_prepare(w->a.engine, &w->a.policy), 0);
+    assert_int_equal(engine_prepare(w->b.engine, &w->b.policy), 0);
+    forget_rule(&w->a, i, unit);
+    forget_rule(&w->b, i, unit);
+    for (uint16_t u = 0; u < UNITS; u++) {
+        struct event event = {.kind = EVENT_POLICY, .unit = u};
+        both(w, &event);
+    }
+}
+
+/* As a host does mostly: what was asked for came back. */
+static void answer_reclaim(struct world *w, uint16_t unit)
+{
+    struct event event = {.kind = EVENT_OUTCOME, .unit = unit};
+    event.outcome.decision_id = RECENT; /* the chunk's */
+    event.outcome.result = EVENT_RESULT_DONE;
+    event.outcome.amount = 1000 << 20;
+    both(w, &event);
+}
+
 static void one_run(struct world *w, uint64_t events)
 {
     static const uint16_t straight[UNITS] = {0, 1, 2, 3, 4, 5};
     uint16_t place[UNITS];
     struct unit_policy units[UNITS];
+    struct rule rules[RULES];
     memcpy(place, straight, sizeof(place));
     for (uint16_t i = UNITS - 1; i > 0; i--) {
         uint16_t j = (uint16_t)below(w, i + 1U), swap = place[i];
@@ -650,13 +434,17 @@ static void one_run(struct world *w, uint64_t events)
     }
     for (uint16_t i = 0; i < UNITS; i++)
         random_policy(w, &units[i], i);
-    side_init(&w->a, units, straight);
-    side_init(&w->b, units, place);
+    for (uint32_t i = 0; i < RULES; i++)
+        random_rule(w, &rules[i], i);
+    side_init(&w->a, units, straight, rules);
+    side_init(&w->b, units, place, rules);
 
     struct event run = {.kind = EVENT_RUN, .unit = UNIT_NONE};
     both(w, &run);
     for (uint64_t n = 0; n < events && !w->a.over; n++) {
         pass_time(w);
+        if (below(w, 500) == 0)
+            change_rules(w);
         uint16_t unit = (uint16_t)below(w, UNITS);
         struct event event = {.kind = EVENT_SHUTDOWN, .unit = UNIT_NONE};
         if (n + 200 != events) {
@@ -666,6 +454,8 @@ static void one_run(struct world *w, uint64_t events)
             fill(w, &event);
         }
         both(w, &event);
+        if (w->a.known[unit].reclaim_id && below(w, 4))
+            answer_reclaim(w, unit);
     }
     w->a.engine = engine_free(w->a.engine);
     w->b.engine = engine_free(w->b.engine);
