@@ -95,8 +95,7 @@ static const char *const sample_heads[KEY_SECTION_COUNT] = {
     [KEY_SECTION_SUPERVISOR] = "[supervisor]\n",
     [KEY_SECTION_UNIT] = "\n# One section for each unit.\n[unit example]\nexec = /bin/sleep infinity\n",
     [KEY_SECTION_RULE] =
-        "\n# One section for each rule; the first stands before the others. Take the '#' of the "
-        "lines you need away.\n#[rule example]\n",
+        "\n# One section for each rule, if any. Take the '#' of the lines you need away.\n#[rule example]\n",
 };
 
 void config_print_sample(FILE *out)
