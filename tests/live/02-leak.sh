@@ -48,4 +48,5 @@ is "$(status | jq '[.units[].ticks.skipped] | add')" 0 "no second skipped"
 weir_stop 0
 nothing_left
 replay_agrees
+own_policy_agrees
 finish
