@@ -38,7 +38,7 @@ struct replay_input {
     size_t unit_count;   /* of the run as it began; a trace: 1 */
     char (*names)[UNIT_NAME_MAX];
     const char **name_list;
-    size_t name_count; /* with the units that reloads added */
+    size_t name_count;                      /* with the units that reloads added */
     uint64_t samples, events, samples_lost; /* of a run */
     uint64_t start_us;                      /* what times are told from */
 };

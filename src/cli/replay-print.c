@@ -236,6 +236,10 @@ static void assume_model(const struct report *r, json_t *list)
 static json_t *assumptions(const struct report *r)
 {
     json_t *list = json_array();
+    char size[FORMAT_SIZE_MAX];
+    if (r->attempt->machine_bytes)
+        say(list, "limits that are shares are of this machine's %s",
+            format_size(r->attempt->machine_bytes, size));
     if (r->attempt->in->path)
         assume_trace(r, list);
     else

@@ -31,6 +31,8 @@ struct sweep {
     size_t key_count, rows;
     uint16_t shown; /* the unit of the input whose figures the rows have */
     struct table *table;
+    uint64_t first_policy; /* a fingerprint of it */
+    bool policies_differ;
     /* of the row at hand */
     bool has_first;
     struct decision first;
@@ -200,6 +202,26 @@ static void put_row(struct sweep *s, const struct attempt *a, const char *const 
     table_row(s->table);
 }
 
+/* FNV-1a over the units' policies as text. */
+static uint64_t fingerprint(const struct policy *p)
+{
+    char text[POLICY_TEXT_MAX];
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    for (uint32_t i = 0; i < p->unit_count; i++)
+        for (const char *c = policy_text_format_unit(&p->units[i], text, sizeof(text)) < 0 ? "" : text; *c;
+             c++)
+            h = (h ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+static void look_at_policy(struct sweep *s, const struct policy *p, size_t row)
+{
+    if (row == 0)
+        s->first_policy = fingerprint(p);
+    else
+        s->policies_differ = s->policies_differ || fingerprint(p) != s->first_policy;
+}
+
 static int try_row(struct sweep *s, size_t row)
 {
     const char *values[KEYS_MAX];
@@ -208,8 +230,10 @@ static int try_row(struct sweep *s, size_t row)
     int r = set_row(s, row, values);
     if (r == 0)
         r = attempt_init(&a, &s->trial->in, &s->trial->config, s->trial->unit_name);
-    if (r == 0)
+    if (r == 0) {
+        look_at_policy(s, &a.policy, row);
         r = attempt_run(&a, note_first, s);
+    }
     if (r == 0)
         put_row(s, &a, values);
     attempt_deinit(&a);
@@ -281,5 +305,8 @@ int replay_sweep(struct trial *t)
     for (size_t row = 0; r == 0 && row < s.rows; row++)
         r = try_row(&s, row);
     table_end(s.table, "");
+    if (r == 0 && s.rows > 1 && !s.policies_differ)
+        fprintf(stderr, "weir replay: every row is the same: %s is nothing that weir judges by\n",
+                s.keys[0].key);
     return r;
 }

@@ -40,7 +40,7 @@ void attempt_deinit(struct attempt *a)
 }
 
 /* The config's own policy, in its own order. */
-static int resolve(struct config *config, struct policy *ret)
+static int resolve(struct attempt *a, struct config *config, struct policy *ret)
 {
     bool shares = false;
     for (uint32_t i = 0; i < config->unit_count; i++)
@@ -51,6 +51,7 @@ static int resolve(struct config *config, struct policy *ret)
         fprintf(stderr, "weir replay: a share of this machine's memory is asked for: %s\n", err.text);
         return CLI_EXIT_FAILED;
     }
+    a->machine_bytes = info.memory_total_bytes;
     config_resolve(config, info.memory_total_bytes, NULL, ret);
     return 0;
 }
@@ -150,7 +151,7 @@ int attempt_init(struct attempt *a, const struct replay_input *in, struct config
     if (!own_units || !a->policy.units || !a->policy.rules || !a->units || !a->left_out)
         return out_of_memory();
     struct policy own = {.units = own_units, .rules = a->policy.rules};
-    r = resolve(config, &own);
+    r = resolve(a, config, &own);
     if (r)
         return r;
     struct unit_policy *units = a->policy.units;

@@ -11,8 +11,9 @@ struct attempt {
     struct policy policy; /* units and rules are this struct's; unit i is the input's unit i */
     struct whatif_unit *units;
     struct whatif *model;
-    struct record record; /* of a run: the recorded policies, for the recorded deadlines */
-    bool *left_out;       /* units of the input that the config does not have */
+    struct record record;   /* of a run: the recorded policies, for the recorded deadlines */
+    uint64_t machine_bytes; /* its memory, where a limit is a share of it; else 0 */
+    bool *left_out;         /* units of the input that the config does not have */
     whatif_fn *on_decision;
     void *user;
     /* the event at hand, and what was decided on it then */

@@ -84,6 +84,10 @@ refuse 2 'which unit of .*demo.ini' "$log" -c demo.ini --sweep nobody.restart_at
 refuse 2 'these are 100 combinations; at most 64' "$log" -c demo.ini \
   --sweep "memory_max=1G,2G,3G,4G,5G,6G,7G,8G,9G,10G" --sweep stop_timeout=1,2,3,4,5,6,7,8,9,10
 
+refuse 0 'every row is the same: pids_max is nothing that weir judges by' "$log" -c demo.ini --sweep pids_max=10,20
+printf '[unit a]\nexec = /bin/a\nmemory_max = 50%%\n' >"$work/share.ini"
+refuse 0 "limits that are shares are of this machine's [0-9.]+[GMT]" "$log" -c "$work/share.ini"
+
 # a trace that comes through a pipe is refused, not waited for
 if timeout 10 "$weir" replay "$work/fifo.log" -c demo.ini 2>&1 | grep -q 'a pipe, socket or device'; then ok; else
   not_ok 'a FIFO is waited for'

@@ -230,9 +230,8 @@ static size_t recorded_of(enum decision_kind kind)
 
 /* --- stories -------------------------------------------------------------------------------------- */
 
-static void test_the_same_policy_decides_the_same_bytes(void **state)
+static void same_bytes(void)
 {
-    (void)state;
     char then[DECISION_TEXT_MAX], now[DECISION_TEXT_MAX];
     struct told *t = told_new();
     try(t);
@@ -246,11 +245,33 @@ static void test_the_same_policy_decides_the_same_bytes(void **state)
             assert_false(t->model[n]);
         }
     assert_int_equal(n, t->count);
-    assert_true(count_of(t, DECISION_RESTART) >= 3);
     assert_false(whatif_difference(t->whatif)->is_there);
     assert_false(whatif_is_model(t->whatif, 0));
     assert_int_equal(whatif_sum(t->whatif, 0, true)->readings, 0);
     told_free(t);
+}
+
+static void test_the_same_policy_decides_the_same_bytes(void **state)
+{
+    (void)state;
+    assert_true(recorded_of(DECISION_RESTART) >= 3);
+    same_bytes();
+}
+
+/* Throttles that end by their time bound, each told some microseconds late. */
+static void test_late_deadlines_are_fed_as_they_came(void **state)
+{
+    (void)state;
+    size_t deadlines = 0;
+    record_begin();
+    w->k.units[0].ladder.throttle_max_us = 1500 * MS;
+    for (uint64_t s = 1; s <= 60; s++)
+        second(s);
+    for (size_t i = 0; i < w->count; i++)
+        deadlines += w->steps[i].event.kind == EVENT_DEADLINE && w->steps[i].count > 0;
+    assert_true(deadlines >= 3);
+    same_bytes();
+    teardown(NULL);
 }
 
 static void test_what_only_tells_parts_nothing(void **state)
@@ -479,6 +500,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_deadline_of_the_new_policy_is_kept_on_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_observing_does_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_limit_in_the_readings_follows_the_policy, setup, teardown),
+        cmocka_unit_test(test_late_deadlines_are_fed_as_they_came),
         cmocka_unit_test(test_an_operator_is_obeyed_in_the_model),
         cmocka_unit_test(test_a_process_that_ends_by_itself_does_so_in_the_model),
         cmocka_unit_test(test_sums_leave_holes_out),
