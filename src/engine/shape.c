@@ -13,7 +13,8 @@
  *   STEP      one jump of the last FRESH_US makes more than half of the rise, and since then it rises less than a
  *             quarter as fast
  *   LEAK      it has risen for RISE_US or longer, in at least three quarters of that time (there an eighth as fast as
- *             on the whole, or faster), and never gave a quarter of it back
+ *             on the whole, or faster), and never gave a quarter of it back; a third of that time without a reading is
+ *             no rise
  *   STEADY    no rise in the last FRESH_US, and the last quarter of the time since the rise began
  *   STEP      the same of any jump that is remembered
  *   BURST     it rose for less than RISE_US, after it had stood still for as long as that (and for FRESH_US)
@@ -226,7 +227,8 @@ static uint64_t risen_us(const struct trend *trend, const struct rise *r, const 
         if (to - from < whole / 8 && to < end_us)
             continue;
         to = smaller(to, end_us);
-        if (last > value && last - value >= mul_div_u64(r->bytes, to - from, whole) / 8)
+        bool hole = to - from > whole / 3; /* what happened meanwhile nobody knows */
+        if (!hole && last > value && last - value >= mul_div_u64(r->bytes, to - from, whole) / 8)
             risen += to - from;
         from = to;
         value = last;
@@ -267,10 +269,12 @@ static bool stands_still(const struct trend *trend, const struct rise *r, const 
     uint64_t whole = now->t_us - r->from_us, since = now->t_us - larger(FRESH_US, whole / 4);
     if (whole < FRESH_US || now->held_since_us != UINT64_MAX)
         return false;
-    for (uint32_t i = trend->count; i-- > 0 && trend->rows[i].to_us >= since;) {
-        uint64_t low = trend->rows[i].from_us >= since ? trend->rows[i].low : trend->rows[i].last;
-        if (now->used_bytes > low + r->little)
+    for (uint32_t i = trend->count; i-- > 0;) {
+        const struct trend_row *row = &trend->rows[i];
+        if (now->used_bytes > (row->from_us >= since ? row->low : row->last) + r->little)
             return false;
+        if (row->from_us < since) /* what was known then */
+            break;
     }
     return true;
 }

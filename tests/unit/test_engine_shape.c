@@ -174,6 +174,16 @@ static void test_step(void **state)
     expect(&l, SHAPE_STEP, 380, SEC);
 }
 
+/* Five minutes without a reading, and 20 % more: that may have come at any time, at any pace. */
+static void test_a_hole_is_no_leak(void **state)
+{
+    (void)state;
+    struct life l = life_at(450);
+    ramp(&l, 450, 15, SEC);
+    ramp(&l, 650, 300, 300 * SEC);
+    assert_int_equal(seen(&l).kind, SHAPE_RISE);
+}
+
 /* Readings a second apart see a fast ramp in pieces as big as steps: it goes on, so it is none. */
 static void test_a_ramp_is_no_step(void **state)
 {
@@ -261,6 +271,7 @@ int main(void)
         cmocka_unit_test(test_burst_after_standing_still),
         cmocka_unit_test(test_sawtooth),
         cmocka_unit_test(test_step),
+        cmocka_unit_test(test_a_hole_is_no_leak),
         cmocka_unit_test(test_a_ramp_is_no_step),
         cmocka_unit_test(test_held_back),
         cmocka_unit_test(test_plateau_after_a_rise),
