@@ -106,7 +106,7 @@ static bool add_means(struct check_step *step, const struct unit_policy *p)
     if (has_cpu)
         add(step, "%.4g%% of a cpu", percent(l->throttle_cpu_permyriad));
     if (has_high)
-        add(step, "%smemory.high above what it uses", has_cpu ? " and " : "");
+        add(step, "%smemory.high a little above what it uses", has_cpu ? " and " : "");
     else if (has_freeze)
         add(step, "%sfrozen for %s of every %s (no memory.high on this host)", has_cpu ? " and " : "",
             duration(l->pulse_freeze_us).text, duration(l->pulse_freeze_us + l->pulse_thaw_us).text);
@@ -130,8 +130,8 @@ static void tell_throttle(struct check_step *step, const struct config_unit *uni
     if (l->jump_permyriad)
         add(step, " or one more jump like the last would reach it");
     if (l->pressure_permyriad && (p->abilities & ABILITY_PRESSURE))
-        add(step, " or all its tasks waited for memory for %.4g%% of %s", percent(l->pressure_permyriad),
-            duration(l->pressure_window_us).text);
+        add(step, " or all its tasks waited for memory, by its own doing, for %.4g%% of %s",
+            percent(l->pressure_permyriad), duration(l->pressure_window_us).text);
 }
 
 static void tell_restart(struct check_step *step, const struct config_unit *unit, const struct unit_policy *p)
@@ -147,6 +147,9 @@ static void tell_restart(struct check_step *step, const struct config_unit *unit
     if (l->throttle_permyriad)
         add(step, "%sholding it back for %s did not help", l->restart_eta_us ? " or " : "",
             duration(l->throttle_max_us).text);
+    if (l->throttle_permyriad && (p->abilities & ABILITY_MEMORY_HIGH))
+        add(step, ", or at once when memory.high lets it get nothing done for %s",
+            duration(l->throttle_stall_us).text);
 }
 
 static void tell_critical(struct check_step *step, const struct config_unit *unit,
