@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "rng.h"
 #include "tape.h"
 #include "weir/base/cleanup.h"
 #include "weir/replay/whatif.h"
@@ -230,18 +231,23 @@ static size_t recorded_of(enum decision_kind kind)
 
 /* --- stories -------------------------------------------------------------------------------------- */
 
-static void same_bytes(void)
+static void assert_same_text(const struct decision *a, const struct decision *b)
 {
     char then[DECISION_TEXT_MAX], now[DECISION_TEXT_MAX];
+    assert_true(decision_format(a, names, then, sizeof(then)) > 0);
+    assert_true(decision_format(b, names, now, sizeof(now)) > 0);
+    assert_string_equal(then, now);
+}
+
+static void same_bytes(void)
+{
     struct told *t = told_new();
     try(t);
     size_t n = 0;
     for (size_t i = 0; i < w->count; i++)
         for (size_t d = 0; d < w->steps[i].count; d++, n++) {
             assert_true(n < t->count);
-            assert_true(decision_format(&w->steps[i].decided[d], names, then, sizeof(then)) > 0);
-            assert_true(decision_format(&t->decided[n], names, now, sizeof(now)) > 0);
-            assert_string_equal(then, now);
+            assert_same_text(&w->steps[i].decided[d], &t->decided[n]);
             assert_false(t->model[n]);
         }
     assert_int_equal(n, t->count);
@@ -376,6 +382,58 @@ static void test_the_limit_in_the_readings_follows_the_policy(void **state)
     told_free(t);
 }
 
+static void random_policy(uint64_t *rng, struct unit_policy *p)
+{
+    struct ladder_policy *l = &p->ladder;
+    l->notify_permyriad = (uint32_t)rng_below(rng, 9000);
+    l->reclaim_permyriad = (uint32_t)rng_below(rng, 9000);
+    l->throttle_permyriad = (uint32_t)rng_below(rng, 9000);
+    l->restart_permyriad = (uint32_t)rng_below(rng, 9500);
+    l->critical_permyriad = 9000 + (uint32_t)rng_below(rng, 1000);
+    l->throttle_max_us = 100 * MS + rng_below(rng, 10 * SEC);
+    l->restart_hold_us = rng_below(rng, 5 * SEC);
+    p->mode = rng_below(rng, 4) ? UNIT_MODE_ACT : UNIT_MODE_OBSERVE;
+    p->kind = rng_below(rng, 4) ? UNIT_KIND_SERVICE : UNIT_KIND_WRAPPED;
+    p->has_ready = rng_below(rng, 2);
+    p->stop_timeout_us = rng_below(rng, 2 * SEC);
+    p->ready_timeout_us = 100 * MS + rng_below(rng, 20 * SEC);
+    p->memory_max_bytes = (200 + rng_below(rng, 2000)) * MB;
+    p->abilities = (uint32_t)rng_below(rng, 2048) & ~(uint32_t)ABILITY_GATE;
+}
+
+/* Whatever is asked: time goes on, facts come before the model, what begins ends once, and the same comes out again. */
+static void test_any_policy_can_be_tried(void **state)
+{
+    (void)state;
+    uint64_t rng = 20251105;
+    size_t models = 0;
+    for (int round = 0; round < 150; round++) {
+        struct told *a = told_new(), *b = told_new();
+        random_policy(&rng, &a->unit);
+        b->unit = a->unit;
+        a->habits.habits[WHATIF_HABIT_STOP] = b->habits.habits[WHATIF_HABIT_STOP] = rng_below(&rng, 3 * SEC);
+        try(a);
+        try(b);
+        assert_int_equal(a->count, b->count);
+        bool throttled = false;
+        for (size_t i = 0; i < a->count; i++) {
+            const struct decision *d = &a->decided[i];
+            assert_same_text(d, &b->decided[i]);
+            assert_true(i == 0 || d->t_us >= a->decided[i - 1].t_us);
+            assert_true(d->t_us <= w->now_us);
+            assert_true(i == 0 || a->model[i] || !a->model[i - 1]);
+            if (d->kind == DECISION_THROTTLE || d->kind == DECISION_UNTHROTTLE) {
+                assert_int_equal(throttled, d->kind == DECISION_UNTHROTTLE);
+                throttled = d->kind == DECISION_THROTTLE;
+            }
+        }
+        models += whatif_is_model(a->whatif, 0);
+        told_free(a);
+        told_free(b);
+    }
+    assert_true(models > 100);
+}
+
 /* --- other records -------------------------------------------------------------------------------- */
 
 static void test_an_operator_is_obeyed_in_the_model(void **state)
@@ -500,6 +558,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_deadline_of_the_new_policy_is_kept_on_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_observing_does_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_limit_in_the_readings_follows_the_policy, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_any_policy_can_be_tried, setup, teardown),
         cmocka_unit_test(test_late_deadlines_are_fed_as_they_came),
         cmocka_unit_test(test_an_operator_is_obeyed_in_the_model),
         cmocka_unit_test(test_a_process_that_ends_by_itself_does_so_in_the_model),
