@@ -301,8 +301,10 @@ static void policy_changed(struct turn *t, struct engine_unit *u)
     hold_policy(t, u);
     reclaim_policy(t, u);
     rules_policy(t, u);
-    if (u->due[TIMER_READY] != USEC_INFINITY)
-        u->due[TIMER_READY] = engine_later(u->state_since_us, p->ready_timeout_us);
+    if (u->due[TIMER_READY] != USEC_INFINITY) {
+        uint64_t due = engine_later(u->ready_from_us, p->ready_timeout_us);
+        u->due[TIMER_READY] = due > t->event->t_us ? due : t->event->t_us;
+    }
     if (!p->enabled) {
         struct why why = why_of(lifecycle_rule, REASON_CONFIGURED);
         u->switched_off = true;

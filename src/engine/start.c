@@ -47,6 +47,7 @@ static void begin_life(struct turn *t, struct engine_unit *u, uint32_t generatio
 
 static void arm_ready(struct turn *t, struct engine_unit *u)
 {
+    u->ready_from_us = t->event->t_us;
     unit_arm(u, TIMER_READY, engine_later(t->event->t_us, unit_policy(t, u)->ready_timeout_us));
 }
 

@@ -220,6 +220,7 @@ struct engine_unit {
     uint32_t generation;
     int32_t pid;
     uint64_t started_us;
+    uint64_t ready_from_us;    /* its time to get ready counts from here */
     uint64_t ready_us;         /* USEC_INFINITY = not ready in this life */
     uint64_t cause_id;         /* the intervention being carried out */
     uint64_t due[TIMER_COUNT]; /* USEC_INFINITY = not armed */
