@@ -186,6 +186,24 @@ static void test_back_off_ended_by_an_operator(void **state)
     kit_deinit(&k);
 }
 
+/* A time limit that a reload makes shorter than what has passed is over now, not in the past. */
+static void test_a_shorter_time_limit_is_over_at_once(void **state)
+{
+    (void)state;
+    struct kit k;
+    kit_init(&k, 1);
+    k.units[0].has_ready = true;
+    k.units[0].ready_timeout_us = 60 * SEC;
+    kit_event(&k, 0, EVENT_RUN, UNIT_NONE);
+    kit_spawned(&k, 0, 0);
+    k.units[0].ready_timeout_us = 10 * SEC;
+    kit_event(&k, 30 * SEC, EVENT_POLICY, 0);
+    assert_true(engine_next_deadline(k.engine) == 30 * SEC);
+    kit_deadline(&k, 30 * SEC);
+    assert_int_equal(kit_find(&k, DECISION_STOP)->reason, REASON_READY_TIMEOUT);
+    kit_deinit(&k);
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -206,6 +224,7 @@ int main(void)
         cmocka_unit_test(test_states_of_a_service_that_does_not_wrap),
         cmocka_unit_test(test_thaw_that_failed_can_be_asked_again),
         cmocka_unit_test(test_back_off_ended_by_an_operator),
+        cmocka_unit_test(test_a_shorter_time_limit_is_over_at_once),
         cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
