@@ -64,17 +64,22 @@ static uint64_t middle_of(uint64_t a, uint64_t b, uint64_t c)
     return larger(smaller(a, b), smaller(larger(a, b), c));
 }
 
-/* Makes one row of the two neighbours that are shortest for their age. */
+/* Makes one row of the two neighbours that are shortest for their age. Fractions are compared by cross-multiplying;
+ * a life longer than 2^32 us counts in coarser units, so that the products fit. */
 static void join_two(struct trend *trend, uint64_t now_us)
 {
     struct trend_row *rows = trend->rows;
-    uint64_t least = UINT64_MAX;
+    uint64_t least = 1, least_age = 0; /* length and age of the best so far; 1 / 0 is longer than any */
     uint32_t at = 0;
+    unsigned coarse = 0;
+    while ((now_us - rows[0].from_us) >> coarse > UINT32_MAX)
+        coarse++;
     for (uint32_t i = 0; i + 1 < trend->count; i++) {
-        uint64_t length = rows[i + 1].to_us - rows[i].from_us;
-        uint64_t score = mul_div_u64(length, PERMYRIAD_ONE, now_us - rows[i].from_us + 1);
-        if (score < least) {
-            least = score;
+        uint64_t length = (rows[i + 1].to_us - rows[i].from_us) >> coarse;
+        uint64_t age = (now_us - rows[i].from_us) >> coarse;
+        if (length * least_age < least * age) {
+            least = length;
+            least_age = age;
             at = i;
         }
     }

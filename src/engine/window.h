@@ -29,7 +29,7 @@ struct window {
 /* Forgets everything: a new life begins. */
 void window_reset(struct window *w);
 
-/* Adds a row; rows must not go back in time. O(1) amortised, and two binary searches. */
+/* Adds a row; rows must not go back in time. O(1) amortised, and two searches. */
 void window_push(struct window *w, const struct window_row *row);
 
 /* Newest row at least age_us older than the newest row, or the oldest one; NULL without two rows. */
