@@ -4,6 +4,8 @@
  * memory it had in use; the same for the first quarter of it (memory must not grow with the run), and beside it what a
  * person has without weir: sqlite3 printing the same rows as CSV.
  *
+ * The same with another policy, which keeps the readings of one life a unit (at most some 40 MiB for ten units).
+ *
  * Usage: bench_replay WEIR [HOURS]
  */
 #include "history.h"
@@ -161,6 +163,18 @@ static void print(const char *what, double rows, const struct cost *c)
            c->cpu_seconds, rows / c->seconds, (double)c->peak_kib / 1024);
 }
 
+static void write_config(const struct history *h, char path[static 96])
+{
+    (void)snprintf(path, 96, "%.60s/weir.ini", h->dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fprintf(f, "[supervisor]\nname = bench\nstate_dir = %s\nrun_dir = %s\n", h->dir, h->dir);
+    /* half the limit that it was recorded with: every unit leaves the record within the first hour */
+    for (int i = 0; i < UNITS; i++)
+        fprintf(f, "[unit %s]\nexec = /bin/true\nmemory_max = 2G\n", names[i]);
+    assert_int_equal(fclose(f), 0);
+}
+
 int main(int argc, char **argv)
 {
     struct history h;
@@ -173,22 +187,21 @@ int main(int argc, char **argv)
     history_make(&h);
     record(&h, hours / 4);
     record(&h, hours);
-    (void)snprintf(config, sizeof(config), "%.60s/weir.ini", h.dir);
     (void)snprintf(out, sizeof(out), "%.60s/out", h.dir);
-    FILE *f = fopen(config, "w");
-    assert_non_null(f);
-    fprintf(f, "[supervisor]\nname = bench\nstate_dir = %s\nrun_dir = %s\n[unit a]\nexec = /bin/true\n",
-            h.dir, h.dir);
-    assert_int_equal(fclose(f), 0);
+    write_config(&h, config);
 
     double rows = (double)hours * 3600 * UNITS;
     struct cost quarter =
         run((const char *[]){argv[1], "replay", "1", "-c", config, "--recorded", NULL}, out);
     struct cost whole = run((const char *[]){argv[1], "replay", "2", "-c", config, "--recorded", NULL}, out);
+    struct cost other_quarter = run((const char *[]){argv[1], "replay", "1", "-c", config, NULL}, out);
+    struct cost other = run((const char *[]){argv[1], "replay", "2", "-c", config, NULL}, out);
     struct cost csv = run(
         (const char *[]){"sqlite3", "-csv", h.path, "select * from samples where id >> 38 = 2", NULL}, out);
     print("weir replay, a quarter", rows / 4, &quarter);
     print("weir replay, the whole", rows, &whole);
+    print("  with another policy, a quarter", rows / 4, &other_quarter);
+    print("  with another policy, the whole", rows, &other);
     if (csv.seconds > 0) {
         print("sqlite3 -csv of the same rows", rows, &csv);
         printf("weir replay takes %.2f times as long as sqlite3 -csv\n", whole.seconds / csv.seconds);
