@@ -32,7 +32,7 @@ soon 60 "and let go" sql_some "select count(*) from decisions where kind = 'unth
 begin=$(sql "select t_us from decisions where kind = 'throttle' order by id limit 1")
 end=$(sql "select t_us from decisions where kind = 'unthrottle' order by id limit 1")
 during="from samples where unit = $unit and t_us > $begin and t_us <= $end"
-within "$(sql "select min(memory_high) $during")" 1 $((120 << 20)) "memory.high stood in between"
+within "$(sql "select min(memory_high) $during and memory_high > 0")" 1 $((120 << 20)) "memory.high stood in between"
 within "$(((end - begin) / 1000))" 1 "$(slow 11000 12000)" "it lasted $(((end - begin) / 1000)) ms: no longer than throttle_max"
 # of the time throttled, the share in which every task was stalled
 share=$(sql "select (max(memory_pressure_full) - min(memory_pressure_full)) * 100 / (max(t_us) - min(t_us)) $during")
