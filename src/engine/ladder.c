@@ -22,7 +22,7 @@
  *             (undone earlier: throttle.c)
  *   RESTART   used >= critical                                       two samples, no grace  failure budget, or
  *             used >= restart                                        restart_hold           recycle.c's bounds
- *             eta < restart_eta and used >= throttle                 CONFIRM
+ *             eta < restart_eta and used >= throttle                 CONFIRM, not within TRIAL of a throttle's begin
  *             throttled to the bound, above throttle, grows on       throttle_max
  *
  * "used" is memory.current less the page cache that the kernel can drop (memory.stat file without shmem):
@@ -43,9 +43,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CONFIRM_US       (300 * USEC_PER_MSEC) /* window.c: its short slope, its spacing, and 20 ms */
-#define CONFIRM_SAMPLES  2                     /* chosen: one reading alone proves nothing */
-#define STOPPING_ETA_US  (300 * USEC_PER_MSEC) /* measured: 45 ms per 512 MB to reap, and two fast samples */
+#define CONFIRM_US      (300 * USEC_PER_MSEC) /* window.c: its short slope, its spacing, and 20 ms */
+#define CONFIRM_SAMPLES 2                     /* chosen: one reading alone proves nothing */
+#define STOPPING_ETA_US (300 * USEC_PER_MSEC) /* measured: 45 ms per 512 MB to reap, and two fast samples */
+/* chosen: one whole freeze pulse, and time to look. The growth that a throttle begins with is from before it: whether it
+ * helps shows after this long, and a burst is over by then. The restart and the critical level do not wait. */
+#define TRIAL_US         (500 * USEC_PER_MSEC)
 #define FAST_ETA_US      (60 * USEC_PER_SEC)   /* chosen: six times throttle_eta */
 #define FAST_QUIET_US    (2 * USEC_PER_SEC)    /* chosen: two base intervals */
 #define CACHE_KEPT_US    (2 * USEC_PER_SEC)    /* chosen: two base intervals */
@@ -405,7 +408,8 @@ static bool restart_is_due(struct turn *t, struct engine_unit *u, struct why *wh
     uint64_t critical = ladder_level(m->limit, l->critical_permyriad);
     uint64_t restart = ladder_level(m->limit, l->restart_permyriad);
     uint32_t high = l->throttle_permyriad ? l->throttle_permyriad : l->release_permyriad;
-    bool near = m->eta_us < l->restart_eta_us && m->used >= ladder_level(m->limit, high);
+    bool on_trial = u->throttle.on && now - u->throttle.since_us < TRIAL_US;
+    bool near = m->eta_us < l->restart_eta_us && m->used >= ladder_level(m->limit, high) && !on_trial;
     uint64_t level_held = ladder_hold(&u->level_hold, ladder_reached(m, l->restart_permyriad), now);
     uint64_t eta_held;
     bool eta_due = ladder_hold_confirmed(&u->restart_eta_hold, near, now, &eta_held);

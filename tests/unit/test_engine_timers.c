@@ -365,6 +365,38 @@ static void test_throttle_ends_when_growth_does(void **state)
     kit_deinit(&k);
 }
 
+/* It grows on by 150 MB/s, one reading every 50 ms; the one half a second after the throttle's begin comes at trial_us. */
+static void grows_on(struct kit *k, uint64_t trial_us)
+{
+    throttled_by_eta(k);
+    for (uint64_t ms = 50; ms < 800; ms += 50) {
+        uint64_t t = ms == 500 ? trial_us : 20 * SEC + 800 * MS + ms * MS;
+        kit_memory(k, t, 0, 700 * MB + ms * 150 * MB / 1000);
+        assert_null(kit_find(k, DECISION_RESTART));
+    }
+}
+
+static void test_a_throttle_has_time_to_help(void **state)
+{
+    (void)state;
+    struct kit k;
+    grows_on(&k, 21 * SEC + 300 * MS); /* counted from there */
+    const struct decision *d = sampled_at(&k, 21 * SEC + 600 * MS, 820 * MB, DECISION_RESTART);
+    assert_int_equal(d->reason, REASON_MEMORY_ETA);
+    assert_int_equal(d->held_us, 300 * MS);
+    kit_deinit(&k);
+
+    grows_on(&k, 21 * SEC + 300 * MS + 1);
+    sampled_at(&k, 21 * SEC + 600 * MS + 1, 820 * MB, DECISION_RESTART);
+    kit_deinit(&k);
+
+    grows_on(&k, 21 * SEC + 300 * MS - 1); /* too early: the next reading is the first that counts */
+    kit_memory(&k, 21 * SEC + 600 * MS, 0, 820 * MB);
+    assert_null(kit_find(&k, DECISION_RESTART));
+    sampled_at(&k, 21 * SEC + 650 * MS, 827 * MB, DECISION_RESTART);
+    kit_deinit(&k);
+}
+
 static void test_early_release_leaves_the_level(void **state)
 {
     (void)state;
@@ -591,6 +623,7 @@ int main(void)
         cmocka_unit_test(test_pids_note),
         cmocka_unit_test(test_restart_hold),
         cmocka_unit_test(test_eta_is_confirmed),
+        cmocka_unit_test(test_a_throttle_has_time_to_help),
         cmocka_unit_test(test_min_life),
         cmocka_unit_test(test_notify_cooldown),
         cmocka_unit_test(test_throttle_bound_and_cooldown),
