@@ -558,6 +558,79 @@ static void test_fast_sampling_falls_back(void **state)
     kit_deinit(&k);
 }
 
+/* A first reading at the critical level is looked at again at once, whatever else is switched off. */
+static void test_critical_is_looked_at_again_at_once(void **state)
+{
+    (void)state;
+    struct kit k;
+    ready_at_half(&k);
+    k.units[0].ladder = (struct ladder_policy){.critical_permyriad = 9500};
+    kit_memory(&k, 21 * SEC, 0, 949 * MB);
+    kit_memory(&k, 26 * SEC, 0, 949 * MB);
+    assert_int_equal(engine_sample_interval(k.engine, &k.policy, 0), SEC);
+    kit_memory(&k, 27 * SEC, 0, 950 * MB);
+    assert_int_equal(engine_sample_interval(k.engine, &k.policy, 0), 50 * MS);
+    kit_memory(&k, 27 * SEC + 50 * MS, 0, 949 * MB); /* it was not so */
+    assert_null(kit_find(&k, DECISION_RESTART));
+    kit_memory(&k, 27 * SEC + 100 * MS, 0, 950 * MB);
+    assert_null(kit_find(&k, DECISION_RESTART));
+    kit_memory(&k, 27 * SEC + 150 * MS, 0, 950 * MB);
+    assert_int_equal(kit_find(&k, DECISION_RESTART)->reason, REASON_MEMORY_CRITICAL);
+    kit_deinit(&k);
+}
+
+static int pressed_sample(struct kit *k, uint64_t t_us, uint64_t used, uint64_t full_us)
+{
+    struct event event = {.kind = EVENT_SAMPLE, .unit = 0};
+    sample_set(&event.sample, SAMPLE_MEMORY_CURRENT, used);
+    sample_set(&event.sample, SAMPLE_MEMORY_FULL, full_us);
+    sample_set(&event.sample, SAMPLE_EVENTS_MAX, 7);
+    return kit_step(k, t_us, event);
+}
+
+/* Stalled for 20 % of the last 10 s and for less; below the notify level and at it. */
+static const struct decision *decided_when_stalled(struct kit *k, uint64_t used, uint64_t stalled_us)
+{
+    kit_init(k, 1);
+    kit_up(k, 1);
+    for (uint64_t t = 0; t < 20; t++)
+        pressed_sample(k, t * SEC, used, 0);
+    pressed_sample(k, 20 * SEC, used, stalled_us);
+    kit_deinit(k);
+    return k->count ? &k->decisions[k->count - 1] : NULL;
+}
+
+static void test_whose_pressure_it_is(void **state)
+{
+    (void)state;
+    struct kit k;
+    assert_null(decided_when_stalled(&k, 600 * MB - 1, 2000 * MS - 1000));
+    const struct decision *d = decided_when_stalled(&k, 600 * MB - 1, 2000 * MS);
+    assert_int_equal(d->kind, DECISION_NOTE);
+    assert_int_equal(d->reason, REASON_OUTSIDE);
+    assert_int_equal(d->shape, SHAPE_OUTSIDE);
+    assert_int_equal(d->observed, 2000);
+    assert_int_equal(d->held_us, 10 * SEC);
+    d = decided_when_stalled(&k, 600 * MB + 1, 2000 * MS);
+    assert_int_equal(d->kind, DECISION_THROTTLE);
+    assert_int_equal(d->reason, REASON_PRESSURE);
+}
+
+static void test_outside_is_told_once_a_minute(void **state)
+{
+    (void)state;
+    struct kit k;
+    kit_init(&k, 1);
+    kit_up(&k, 1);
+    for (uint64_t t = 0; t <= 70; t++) {
+        pressed_sample(&k, t * SEC + (t == 70 ? -1ULL : 0), 400 * MB, t * 300 * MS);
+        assert_int_equal(kit_find(&k, DECISION_NOTE) != NULL, t == 10);
+    }
+    pressed_sample(&k, 70 * SEC, 400 * MB, 70 * 300 * MS);
+    assert_int_equal(kit_find(&k, DECISION_NOTE)->reason, REASON_OUTSIDE);
+    kit_deinit(&k);
+}
+
 static void test_failed_action_is_not_repeated(void **state)
 {
     (void)state;
@@ -636,6 +709,9 @@ int main(void)
         cmocka_unit_test(test_pulses),
         cmocka_unit_test(test_baseline),
         cmocka_unit_test(test_fast_sampling_falls_back),
+        cmocka_unit_test(test_critical_is_looked_at_again_at_once),
+        cmocka_unit_test(test_whose_pressure_it_is),
+        cmocka_unit_test(test_outside_is_told_once_a_minute),
         cmocka_unit_test(test_failed_action_is_not_repeated),
         cmocka_unit_test(test_recycle_cost_comes_back),
     };
