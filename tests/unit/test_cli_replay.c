@@ -30,6 +30,10 @@ static void give_policies(struct store *s, const struct kit *k)
         assert_true(policy_text_format_unit(&k->units[i], text, sizeof(text)) > 0);
         store_policy(s, 1, i, text);
     }
+    for (uint32_t i = 0; i < k->policy.rule_count; i++) {
+        assert_true(rule_format(&k->policy.rules[i], text, sizeof(text)) > 0);
+        store_policy(s, 1, (uint16_t)(POLICY_ROW_RULE + i), text);
+    }
 }
 
 /* The policy that the runs here are recorded with, as a config would say it; change: a line for the worker. */
@@ -46,11 +50,17 @@ static void config_says(const char *change)
 }
 
 /* A worker that grows by 40 MB a second to its limit, and what the ladder says to that. */
-static size_t record(void)
+static size_t record_with(struct rule *rule)
 {
     struct kit k;
     struct store *s = history_open(&h);
     kit_init(&k, 2);
+    if (rule) {
+        k.policy.rules = rule;
+        k.policy.rule_count = 1;
+        k.units[1].rules = 1;
+        assert_int_equal(engine_prepare(k.engine, &k.policy), 0);
+    }
     for (int i = 0; i < 2; i++)
         snprintf(k.units[i].name, sizeof(k.units[i].name), "%s", history_units[i]);
     history_begin(s);
@@ -64,6 +74,7 @@ static size_t record(void)
     for (uint64_t second = 1; second < 25; second++) {
         struct event e = {.kind = EVENT_SAMPLE, .unit = 1, .generation = 1};
         sample_set(&e.sample, SAMPLE_MEMORY_CURRENT, second * 40 * MB);
+        sample_set(&e.sample, SAMPLE_THREADS, second);
         give(s, &k, second, e);
     }
     struct store_status st;
@@ -72,6 +83,11 @@ static size_t record(void)
     kit_deinit(&k);
     store_close(s);
     return st.decisions_written;
+}
+
+static size_t record(void)
+{
+    return record_with(NULL);
 }
 
 static void sql(const char *text)
@@ -165,6 +181,31 @@ static void test_its_own_policy_gives_the_recorded_decisions(void **state)
     history_rows_free(&rows);
 }
 
+/* The rule's throttle in the sixth second is on record; the config's own rule says the same, with another bound it does not. */
+static void test_rules_are_judged_again(void **state)
+{
+    (void)state;
+    struct rule rule = {0};
+    history_make(&h);
+    cli_caught_config(&h);
+    assert_int_equal(rule_parse("name = many\nwhen = threads > 5\ndo = throttle\n", &rule), 0);
+    assert_true(record_with(&rule) > 0);
+    assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){.recorded = true}), CLI_EXIT_OK);
+    assert_non_null(strstr(output, "the same decisions, byte for byte"));
+
+    config_says("[rule many]\nunit = worker\nwhen = threads > 5\ndo = throttle");
+    assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){0}), CLI_EXIT_OK);
+    assert_non_null(strstr(output, "\n 6.000s "));
+    assert_non_null(strstr(output, "threads 6, threshold 5: rule many"));
+    assert_null(strstr(output, "counterfactual"));
+
+    config_says("[rule many]\nunit = worker\nwhen = threads > 7\ndo = throttle");
+    assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){0}), CLI_EXIT_OK);
+    assert_non_null(strstr(output, "counterfactual: on record, not now: throttle worker"));
+    assert_non_null(strstr(output, "threads 8, threshold 7: rule many"));
+    history_remove(&h);
+}
+
 static void test_another_policy_leaves_the_record(void **state)
 {
     (void)state;
@@ -230,6 +271,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_missing_decision_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_broken_policy_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_its_own_policy_gives_the_recorded_decisions, setup, teardown),
+        cmocka_unit_test(test_rules_are_judged_again),
         cmocka_unit_test_setup_teardown(test_another_policy_leaves_the_record, setup, teardown),
         cmocka_unit_test_setup_teardown(test_less_done_than_on_record_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_sweep_has_a_row_for_each_value, setup, teardown),
