@@ -243,7 +243,7 @@ static const struct key unit_keys[] = {
     {.name = "restart_at", .type = &type_percent_off, .offset = LADDER(restart_permyriad), .min = 0, .max = 10000,
      .flags = KEY_LIVE, .doc = "Above this share for restart_hold the unit is restarted.", .example = "85%"},
     {.name = "critical_at", .type = &type_percent, .offset = LADDER(critical_permyriad), .min = 0,
-     .max = 10000, .flags = KEY_LIVE, .doc = "At this share it is restarted at once, without grace.",
+     .max = 10000, .flags = KEY_LIVE, .doc = "At this share, in two readings 50ms apart, it is restarted without grace.",
      .example = "95%"},
     {.name = "restart_hold", .type = &type_duration, .offset = LADDER(restart_hold_us), .min = 0, .max = HOUR,
      .flags = KEY_LIVE, .doc = "See restart_at.", .example = "1s"},
@@ -262,7 +262,8 @@ static const struct key unit_keys[] = {
      .example = "2s"},
     {.name = "pressure_at", .type = &type_percent_off, .offset = LADDER(pressure_permyriad), .min = 0,
      .max = 10000, .flags = KEY_LIVE,
-     .doc = "Hold the unit back when all of it waited for memory for this share of pressure_window.",
+     .doc = "Hold the unit back when all of it waited for memory for this share of pressure_window, and its own "
+            "limit makes it wait; pressure from outside is only told.",
      .example = "20%"},
     /* the engine remembers 15 s of samples */
     {.name = "pressure_window", .type = &type_duration, .offset = LADDER(pressure_window_us),
