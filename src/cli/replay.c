@@ -6,6 +6,9 @@
  *
  * With -c CONFIG it is another command: src/cli/replay-whatif.c.
  *
+ * A run that weir did not end itself (kill -9, power) may be cut off between the decisions of its last event: those that
+ * did not get on record are told, and are no difference.
+ *
  * After the first difference the replay is open-loop: the events that follow are answers to what was decided
  * then, not to what is decided now. It says so and stops there, unless --all is given.
  */
@@ -30,6 +33,7 @@ struct replay {
     uint64_t recorded, compared;
     uint64_t events, samples, first_difference_seq, differences;
     uint64_t samples_lost;
+    uint64_t cut_off; /* decisions of the last event that the end of the record lacks */
     char then[DECISION_TEXT_MAX], now[DECISION_TEXT_MAX]; /* of the first difference */
     bool go_on;
 };
@@ -71,6 +75,16 @@ static int finish_event(struct replay *r)
     return 0;
 }
 
+/* The record ends here. has_end: because weir ended. */
+static int finish_run(struct replay *r, bool has_end)
+{
+    if (!has_end && !is_over(r)) {
+        r->cut_off = r->record.decided_count - r->next;
+        r->next = r->record.decided_count;
+    }
+    return finish_event(r);
+}
+
 static int on_event(struct replay *r, const struct event *event)
 {
     r->events++;
@@ -106,13 +120,16 @@ static int on_row(void *user, const struct store_row *row)
 
 struct found_run {
     uint64_t run, samples_lost;
+    bool has_end;
 };
 
 static int note_run(void *user, const struct store_run_row *row)
 {
     struct found_run *found = user;
-    if (row->run == found->run)
+    if (row->run == found->run) {
         found->samples_lost = row->samples_dropped;
+        found->has_end = row->end_wall_us != 0;
+    }
     return 0;
 }
 
@@ -127,6 +144,10 @@ static void print_text(const struct replay *r, uint64_t run)
     if (r->record.refused)
         printf("%" PRIu64 " events were refused by the engine: they name a unit without a policy\n",
                r->record.refused);
+    if (r->cut_off)
+        printf("the record ends in the middle of its last event: %" PRIu64
+               " decision%s of it %s not on record\n",
+               r->cut_off, r->cut_off == 1 ? "" : "s", r->cut_off == 1 ? "is" : "are");
     if (!r->differences) {
         puts("the same decisions, byte for byte");
         return;
@@ -144,11 +165,12 @@ static void print_text(const struct replay *r, uint64_t run)
 
 static void print_json(const struct replay *r, uint64_t run)
 {
-    json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "run", cli_json_u64(run), "events",
+    json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "run", cli_json_u64(run), "events",
                           cli_json_u64(r->events), "samples", cli_json_u64(r->samples), "samples_lost",
                           cli_json_u64(r->samples_lost), "decisions_recorded", cli_json_u64(r->recorded),
-                          "decisions_compared", cli_json_u64(r->compared), "differences",
-                          cli_json_u64(r->differences), "identical", !r->differences);
+                          "decisions_compared", cli_json_u64(r->compared), "decisions_cut_off",
+                          cli_json_u64(r->cut_off), "differences", cli_json_u64(r->differences), "identical",
+                          !r->differences);
     if (r->differences)
         json_object_set_new(o, "first_difference",
                             json_pack("{s:o, s:s, s:s}", "seq", cli_json_u64(r->first_difference_seq),
@@ -183,7 +205,7 @@ static int replay_run(struct cli_query *q, const struct cli_args *args, uint64_t
     if (e == 0)
         e = store_read_replay(q->reader, run, on_row, &r);
     if (e == 0)
-        e = finish_event(&r);
+        e = finish_run(&r, found.has_end);
     if (e == -ENODATA) {
         fprintf(stderr,
                 "weir replay: run %" PRIu64

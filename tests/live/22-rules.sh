@@ -106,7 +106,6 @@ soon 30 "the unit is held back" is_throttled
 is "$(unit busy '.rules | join(" ")')" slow-down "status names the rule"
 weir status -c "$C" >"$T/out"
 says "$T/out" '^busy .* throttle; rule slow-down' "and tells people"
-# a record that is cut off between two decisions of one event cannot be replayed to its very end: a quiet moment
 weir stop leak -c "$C" >"$T/out" 2>&1
 soon 10 "nothing else is going on" state_is leak stopped
 sleep 1

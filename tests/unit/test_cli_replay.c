@@ -90,13 +90,19 @@ static size_t record(void)
     return record_with(NULL);
 }
 
-static void sql(const char *text)
+static int sql_changes(const char *text)
 {
     sqlite3 *db;
     assert_int_equal(sqlite3_open(h.path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_changes(db), 1);
+    int changes = sqlite3_changes(db);
     sqlite3_close(db);
+    return changes;
+}
+
+static void sql(const char *text)
+{
+    assert_int_equal(sql_changes(text), 1);
 }
 
 static int setup(void **state)
@@ -146,6 +152,24 @@ static void test_a_missing_decision_is_found(void **state)
                      CLI_EXIT_FAILED);
     assert_non_null(strstr(output, "recorded  (nothing)"));
     assert_non_null(strstr(output, "1 differences; "));
+}
+
+/* Killed between two decisions of an event: what did not get on record is told, and is no difference. In a run that
+ * weir ended itself it is one. */
+static void test_a_record_that_was_cut_off(void **state)
+{
+    (void)state;
+    assert_true(sql_changes("DELETE FROM samples") > 0);
+    assert_true(sql_changes("DELETE FROM events WHERE seq > 1") > 0);
+    assert_true(sql_changes("DELETE FROM decisions WHERE event_seq > 1") > 0);
+    sql("DELETE FROM decisions WHERE id = (SELECT max(id) FROM decisions)");
+    assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){.recorded = true}), CLI_EXIT_OK);
+    assert_non_null(
+        strstr(output, "ends in the middle of its last event: 1 decision of it is not on record\n"));
+    assert_non_null(strstr(output, "the same decisions, byte for byte"));
+    sql("UPDATE runs SET end_t_us = last_t_us, exit_status = 0");
+    assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){.recorded = true}), CLI_EXIT_FAILED);
+    assert_non_null(strstr(output, "recorded  (nothing)"));
 }
 
 static void test_a_broken_policy_is_told(void **state)
@@ -269,6 +293,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_same_run_is_decided_the_same, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_changed_decision_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_missing_decision_is_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_record_that_was_cut_off, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_broken_policy_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_its_own_policy_gives_the_recorded_decisions, setup, teardown),
         cmocka_unit_test(test_rules_are_judged_again),
