@@ -17,7 +17,7 @@
 #include "weir/base/cleanup.h"
 
 #define INPUT_MAX         16384 /* chosen: several pages of kernel text */
-#define CORPUS_MAX        256
+#define CORPUS_MAX        1024
 #define MUTATIONS_DEFAULT 200000 /* measured: 1 s under ASan + UBSan for the slowest of the model targets */
 #define EDITS_MAX         4      /* chosen: few, so that most of the text stays valid */
 
