@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "count_alloc.h"
 #include "weir/base/cleanup.h"
 #include "weir/base/units.h"
 #include "weir/engine/engine.h"
@@ -23,33 +24,6 @@
 #define READS       20000
 #define UNITS_MOST  1000
 #define LIMIT_BYTES (UINT64_C(4) << 30)
-
-static uint64_t allocations;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    allocations++;
-    return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    allocations++;
-    return __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t size)
-{
-    allocations++;
-    return __real_realloc(p, size);
-}
 
 /* As people write them: levels, rates, windows, groups. None comes true: that is what a second costs. */
 static const char *const conditions[] = {

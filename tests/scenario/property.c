@@ -24,40 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- allocations --------------------------------------------------------------------------------- */
-
-static bool in_step;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-
-static void refuse_in_step(void)
-{
-    if (in_step)
-        abort();
-}
-
-void *__wrap_malloc(size_t size)
-{
-    refuse_in_step();
-    return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    refuse_in_step();
-    return __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t size)
-{
-    refuse_in_step();
-    return __real_realloc(p, size);
-}
+#include "count_alloc.h"
 
 /* --- two engines ------------------------------------------------------------------------------------ */
 
@@ -196,9 +163,9 @@ static void side_step(struct world *w, struct side *s, struct event event)
     }
     if (event.kind == EVENT_SAMPLE)
         see_limit(&s->known[unit_of(s, event.unit)], &s->units[event.unit], &event.sample);
-    in_step = true;
+    uint64_t allocated = allocations;
     s->count = engine_step(s->engine, &s->policy, &event, s->decisions);
-    in_step = false;
+    HOLDS(w, allocations == allocated);
     HOLDS(w, s->count >= 0 && (size_t)s->count <= engine_decisions_max(UNITS));
     if (event.kind == EVENT_OPERATOR &&
         (event.operator_.verb == EVENT_VERB_START || event.operator_.verb == EVENT_VERB_RESTART)) {
