@@ -172,7 +172,7 @@ uint32_t reclaim_begin_rule(struct turn *t, struct engine_unit *u, const struct 
     uint64_t chunk = chunk_of(t, u);
     if (rejected)
         return rejected;
-    bytes = bytes ? (bytes + PAGE_MASK) & ~PAGE_MASK : chunk;
+    bytes = bytes ? engine_later(bytes, PAGE_MASK) & ~PAGE_MASK : chunk;
     begin(u, why, observe, bytes > chunk ? bytes - chunk : 0);
     next_chunk(t, u, why, bytes > chunk ? chunk : bytes);
     return 0;

@@ -204,6 +204,34 @@ static void test_a_shorter_time_limit_is_over_at_once(void **state)
     kit_deinit(&k);
 }
 
+/* More than there can be, asked for by a rule: a chunk is asked for all the same, and what comes of it is judged. */
+static void test_a_reclaim_of_any_size_begins_with_a_chunk(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct rule rule;
+    assert_int_equal(
+        rule_parse("name = all\nwhen = threads > 5\ndo = reclaim 18446744073709551615B\n", &rule), 0);
+    kit_init(&k, 1);
+    k.units[0].abilities |= ABILITY_RECLAIM;
+    k.units[0].rules = 1;
+    k.policy.rules = &rule;
+    k.policy.rule_count = 1;
+    assert_int_equal(engine_prepare(k.engine, &k.policy), 0);
+    kit_up(&k, 1);
+    struct event sample = {.kind = EVENT_SAMPLE};
+    sample_set(&sample.sample, SAMPLE_MEMORY_CURRENT, 500 * MB);
+    sample_set(&sample.sample, SAMPLE_THREADS, 6);
+    kit_step(&k, SEC, sample);
+    assert_non_null(kit_find(&k, DECISION_RECLAIM));
+    assert_int_equal(kit_find(&k, DECISION_RECLAIM)->amount[0], 20 * MB);
+    struct event outcome = {.kind = EVENT_OUTCOME};
+    outcome.outcome.decision_id = kit_find(&k, DECISION_RECLAIM)->id;
+    kit_step(&k, SEC + MS, outcome);
+    assert_int_equal(kit_find(&k, DECISION_NOTE)->reason, REASON_LOW_YIELD);
+    kit_deinit(&k);
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -225,6 +253,7 @@ int main(void)
         cmocka_unit_test(test_thaw_that_failed_can_be_asked_again),
         cmocka_unit_test(test_back_off_ended_by_an_operator),
         cmocka_unit_test(test_a_shorter_time_limit_is_over_at_once),
+        cmocka_unit_test(test_a_reclaim_of_any_size_begins_with_a_chunk),
         cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
