@@ -115,21 +115,34 @@ static int parse_key(struct sweep *s, const char *text)
     return split_values(k, equals + 1);
 }
 
-/* Sets the values of a row, the first key's changing slowest. 0 or a cli_exit after telling. */
+/* Every key's value once; tells, if it may, of each that is refused. Returns how many are. */
+static size_t set_values(struct sweep *s, const char *const *values, bool tells)
+{
+    size_t refused = 0;
+    for (size_t i = 0; i < s->key_count; i++) {
+        struct err err = ERR_NULL;
+        if (config_unit_set(s->keys[i].unit, s->keys[i].key, values[i], &err) == 0)
+            continue;
+        refused++;
+        if (tells)
+            fprintf(stderr, "weir replay: --sweep: %s\n", err.text);
+    }
+    return refused;
+}
+
+/* Sets the values of a row, the first key's changing slowest. 0 or a cli_exit after telling. A value may wait for
+ * another key's, as a higher throttle_at for a higher restart_at: each round sets one more at least, if any can be. */
 static int set_row(struct sweep *s, size_t row, const char **ret_values)
 {
-    struct err err = ERR_NULL;
+    size_t refused = s->key_count;
     for (size_t i = s->key_count; i-- > 0;) {
         struct sweep_key *k = &s->keys[i];
         ret_values[i] = k->values[row % k->value_count];
         row /= k->value_count;
     }
-    for (size_t i = 0; i < s->key_count; i++)
-        if (config_unit_set(s->keys[i].unit, s->keys[i].key, ret_values[i], &err) < 0) {
-            fprintf(stderr, "weir replay: --sweep: %s\n", err.text);
-            return CLI_EXIT_USAGE;
-        }
-    return 0;
+    for (size_t round = 1; refused && round <= s->key_count; round++)
+        refused = set_values(s, ret_values, round == s->key_count);
+    return refused ? CLI_EXIT_USAGE : 0;
 }
 
 static int note_first(void *user, const struct decision *d, bool model)

@@ -78,6 +78,9 @@ refuse 2 'are for another policy than the recorded one: -c CONFIG' --sweep resta
 refuse 2 "unknown key 'restrt_at'; did you mean 'restart_at'" "$log" -c demo.ini --sweep restrt_at=80%
 refuse 2 'restart_at = 80 percent: ' "$log" -c demo.ini --sweep 'restart_at=85%,80 percent'
 refuse 2 'throttle_at .* must be below restart_at' "$log" -c demo.ini --sweep restart_at=70%
+# what is swept together may only be right together, in whichever order it is written
+refuse 0 '^92% +94% ' "$log" -c demo.ini --sweep throttle_at=90%,92% --sweep restart_at=93%,94%
+refuse 2 'restart_at .* must be below critical_at' "$log" -c demo.ini --sweep throttle_at=90% --sweep restart_at=99%
 refuse 2 "is not KEY=A,B" "$log" -c demo.ini --sweep restart_at
 refuse 2 'has no values' "$log" -c demo.ini --sweep restart_at=
 refuse 2 'which unit of .*demo.ini' "$log" -c demo.ini --sweep nobody.restart_at=90%
