@@ -247,9 +247,16 @@ static bool has_evidence(const struct decision *d)
     return d->metric != METRIC_NONE && (unsigned)d->metric < METRIC_COUNT;
 }
 
+/* The figures are those of what a person wrote, whatever the engine itself compares that metric with. */
+static bool is_of_condition(const struct decision *d)
+{
+    return d->reason == REASON_RULE || d->reason == REASON_RULE_OVER || d->reason == REASON_RULE_LIMIT;
+}
+
 static void put_evidence(struct text_out *o, const struct decision *d)
 {
     const struct evidence *e = &evidences[d->metric];
+    const char *threshold = e->threshold && !is_of_condition(d) ? e->threshold : "threshold ";
     if (e->label)
         text_put(o, ": %s", e->label);
     else
@@ -259,7 +266,7 @@ static void put_evidence(struct text_out *o, const struct decision *d)
     else
         put_value(o, d->metric, d->observed);
     if (d->threshold) {
-        text_put(o, ", %s", e->threshold ? e->threshold : "threshold ");
+        text_put(o, ", %s", threshold);
         put_value(o, d->metric, d->threshold);
     }
     if (d->held_us) {
