@@ -422,7 +422,7 @@ static int apply_change(struct supervisor *s, struct config *fresh, const struct
 /* Each change goes into the time line, with what it was and what it is. */
 static void mark_changes(struct supervisor *s, const struct config_change *changes, size_t count)
 {
-    supervisor_mark(s, UNIT_NONE, "config reloaded: %zu changes", count);
+    supervisor_mark(s, UNIT_NONE, "config reloaded: %zu change%s", count, count == 1 ? "" : "s");
     for (size_t i = 0; i < count; i++) {
         const struct config_change *c = &changes[i];
         const struct unit_runtime *u = supervisor_unit(s, c->unit);

@@ -11,6 +11,7 @@
 
 struct collector {
     struct explain *x;
+    bool is_answered; /* its own outcome was told */
     bool steps_over;
 };
 
@@ -92,13 +93,23 @@ static bool is_outcome_of(const struct store_row *row, uint64_t id)
            row->event.outcome.decision_id == id;
 }
 
-/* Is the intervention over with this row, which is the last one told? */
-static bool is_over(const struct explain *x, const struct store_row *row)
+/* Is it carried out itself, and not by steps? Its outcome may stand behind the next intervention: that of a reclaim
+ * comes when the kernel is done with it, and two may be decided on one reading. */
+static bool has_own_outcome(const struct decision *d)
 {
+    bool is_carried_out =
+        d->kind == DECISION_NOTIFY || d->kind == DECISION_RECLAIM || d->kind == DECISION_THROTTLE;
+    return is_carried_out && !d->observe;
+}
+
+/* Is the intervention over with this row, which is the last one told? */
+static bool is_over(const struct collector *c, const struct store_row *row)
+{
+    const struct explain *x = c->x;
     const struct explain_judged *j = &x->judged;
     enum decision_kind kind = x->row.decision.kind;
     if (x->has_next && kind != DECISION_BACKOFF && kind != DECISION_RESTART)
-        return true;
+        return c->is_answered || !has_own_outcome(&x->row.decision);
     if (explain_is_restart(x))
         return j->has_ready || j->has_end;
     if (kind == DECISION_STOP || kind == DECISION_FAIL)
@@ -114,7 +125,8 @@ static int on_step(struct collector *c, const struct store_row *row)
 {
     struct explain *x = c->x;
     int e = belongs(x, row) || is_life_event(x, row) ? keep(&x->steps, row) : 0;
-    c->steps_over = is_over(x, row);
+    c->is_answered = c->is_answered || is_outcome_of(row, x->row.decision.id);
+    c->steps_over = is_over(c, row);
     return e;
 }
 

@@ -127,7 +127,8 @@ void explain_judge_row(struct explain *x, const struct store_row *row)
 /* Is it there to bring memory down? The others are not judged by it. */
 static bool is_against_memory(const struct decision *d)
 {
-    bool relieves = d->kind == DECISION_NOTIFY || d->kind == DECISION_THROTTLE || d->kind == DECISION_RESTART;
+    bool relieves = d->kind == DECISION_NOTIFY || d->kind == DECISION_RECLAIM ||
+                    d->kind == DECISION_THROTTLE || d->kind == DECISION_RESTART;
     return relieves && d->reason != REASON_OPERATOR && d->reason != REASON_SHUTDOWN &&
            d->reason != REASON_DEPENDENCY;
 }
@@ -144,10 +145,10 @@ static enum explain_verdict judge(const struct explain *x)
 {
     const struct explain_judged *j = &x->judged;
     bool restart = explain_is_restart(x);
-    if (!is_against_memory(&x->row.decision))
-        return EXPLAIN_NOT_JUDGED;
     if (x->row.decision.observe)
         return EXPLAIN_NOT_DONE;
+    if (!is_against_memory(&x->row.decision))
+        return EXPLAIN_NOT_JUDGED;
     if (!x->before.last)
         return EXPLAIN_NOT_KNOWN;
     if (j->has_reading && (restart || j->end != EXPLAIN_END_OPEN))
@@ -263,7 +264,8 @@ static void put_too_early(const struct explain *x, FILE *out)
     if (!explain_is_restart(x))
         fprintf(out, "Too early to tell: %s.",
                 x->row.decision.kind == DECISION_THROTTLE ? "it is still held back"
-                                                          : "it was asked less than 60 s ago");
+                : x->row.decision.kind == DECISION_NOTIFY ? "it was asked less than 60 s ago"
+                                                          : "it was done less than 60 s ago");
     else if (!x->judged.generation)
         (void)fputs("Too early to tell: it has not been started again yet.", out);
     else if (!x->judged.has_ready)
@@ -283,6 +285,14 @@ static void put_failed_restart(const struct explain *x, FILE *out)
         fprintf(out, "It did not help: %s came before the unit was ready again.", name);
 }
 
+/* Was the next intervention decided on the same reading? */
+static bool is_joined(const struct explain *x)
+{
+    const struct explain_judged *j = &x->judged;
+    return !explain_is_restart(x) && j->end == EXPLAIN_END_NEXT &&
+           j->end_row.decision.event_seq == x->row.decision.event_seq;
+}
+
 static void put_not_known(const struct explain *x, FILE *out)
 {
     const struct explain_judged *j = &x->judged;
@@ -293,6 +303,8 @@ static void put_not_known(const struct explain *x, FILE *out)
         fprintf(out, "Not known: %s came before the unit was ready again.", row_name(&j->end_row, name));
     else if (explain_is_restart(x) && j->end == EXPLAIN_END_RUN)
         (void)fputs("Not known: the run ended before the unit was ready again.", out);
+    else if (is_joined(x))
+        fprintf(out, "Not known: it was done together with %s.", row_name(&j->end_row, name));
     else if (explain_is_restart(x))
         fprintf(out, "Not known: the unit was not ready again within %s.",
                 format_duration(EXPLAIN_STEPS_US, bound));

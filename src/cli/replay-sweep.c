@@ -82,6 +82,30 @@ static int split_values(struct sweep_key *k, char *values)
     return CLI_EXIT_USAGE;
 }
 
+static int check_key(const struct sweep *s, const struct sweep_key *k, bool has_unit)
+{
+    const struct trial *t = s->trial;
+    if (!k->unit && has_unit)
+        fprintf(stderr, "weir replay: --sweep %s: %s has no unit '%.*s'\n", k->title, t->args->config,
+                (int)(k->key - 1 - k->title), k->title);
+    else if (!k->unit)
+        fprintf(stderr, "weir replay: --sweep %s: which unit of %s? Say it with -u UNIT, or UNIT.KEY=...\n",
+                k->title, t->args->config);
+    else if (t->in.path && strcmp(t->unit_name, k->unit->name) != 0)
+        fprintf(stderr, "weir replay: --sweep %s: the trace is judged as unit %s; say -u %s\n", k->title,
+                t->unit_name, k->unit->name);
+    else {
+        for (const struct sweep_key *o = s->keys; o < k; o++)
+            if (o->unit == k->unit && strcmp(o->key, k->key) == 0) {
+                fprintf(stderr, "weir replay: --sweep %s: given twice; write all values behind one %s=\n",
+                        k->title, k->title);
+                return CLI_EXIT_USAGE;
+            }
+        return 0;
+    }
+    return CLI_EXIT_USAGE;
+}
+
 static int parse_key(struct sweep *s, const char *text)
 {
     if (s->key_count == KEYS_MAX) {
@@ -107,12 +131,8 @@ static int parse_key(struct sweep *s, const char *text)
     k->key = dot ? dot + 1 : k->text;
     k->unit = dot ? find_unit(&s->trial->config, unit) : default_unit(s->trial);
     free(unit);
-    if (!k->unit) {
-        fprintf(stderr, "weir replay: --sweep %s: which unit of %s? Say it with -u UNIT, or UNIT.KEY=...\n",
-                k->title, s->trial->args->config);
-        return CLI_EXIT_USAGE;
-    }
-    return split_values(k, equals + 1);
+    int r = check_key(s, k, dot != NULL);
+    return r ? r : split_values(k, equals + 1);
 }
 
 /* Every key's value once; tells, if it may, of each that is refused. Returns how many are. */

@@ -171,8 +171,10 @@ int rule_describe(const struct rule *r, char *buf, size_t size)
     text_put(&o, "; over when ");
     if (r->until.count > 0)
         tell_condition(&o, &r->until);
-    else
-        text_put(&o, "that is no longer so");
+    else {
+        text_put(&o, "that has not been so for ");
+        rule_put_number(&o, METRIC_TYPE_USEC, RULE_REST_US);
+    }
     if (r->limit_count > 0) {
         text_put(&o, "; at most %" PRIu32 " time%s in ", r->limit_count, r->limit_count == 1 ? "" : "s");
         rule_put_number(&o, METRIC_TYPE_USEC, r->limit_window_us);

@@ -34,8 +34,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define REST_US (5 * USEC_PER_SEC) /* chosen: five base intervals; what flaps faster is one beginning */
-
 /* One action of a rule that begins. */
 struct doing {
     struct turn *t;
@@ -224,7 +222,7 @@ static void let_go(struct judging *j, const struct rule_fact *fact)
     if (life->would_have)
         j->u->recycle.would_have = j->u->recycle.would_have_by_rule = false;
     life->active = life->would_have = false;
-    life->rest_until_us = engine_later(j->t->event->t_us, REST_US);
+    life->rest_until_us = engine_later(j->t->event->t_us, RULE_REST_US);
 }
 
 /* Without an `until`: `when` is known not to hold for a while. */
@@ -236,9 +234,9 @@ static enum truth is_over_by_itself(struct judging *j, enum truth when, struct r
     if (held == NOT_HELD)
         return TRUTH_FALSE;
     fact->held_us = held;
-    if (held < REST_US)
-        *ret_due_us = engine_later(off->since_us, REST_US);
-    return held < REST_US ? TRUTH_FALSE : TRUTH_TRUE;
+    if (held < RULE_REST_US)
+        *ret_due_us = engine_later(off->since_us, RULE_REST_US);
+    return held < RULE_REST_US ? TRUTH_FALSE : TRUTH_TRUE;
 }
 
 /* What is about to happen wants a sample at that very moment: a `for` that ends, of what matters now. */

@@ -83,7 +83,11 @@ refuse 0 '^92% +94% ' "$log" -c demo.ini --sweep throttle_at=90%,92% --sweep res
 refuse 2 'restart_at .* must be below critical_at' "$log" -c demo.ini --sweep throttle_at=90% --sweep restart_at=99%
 refuse 2 "is not KEY=A,B" "$log" -c demo.ini --sweep restart_at
 refuse 2 'has no values' "$log" -c demo.ini --sweep restart_at=
-refuse 2 'which unit of .*demo.ini' "$log" -c demo.ini --sweep nobody.restart_at=90%
+refuse 2 "nobody.restart_at: demo.ini has no unit 'nobody'" "$log" -c demo.ini --sweep nobody.restart_at=90%
+refuse 2 'which unit is .* a trace of' "$log" -c "$work/two.ini" --sweep restart_at=80%
+refuse 2 'the trace is judged as unit worker; say -u server' "$log" -c demo.ini --sweep server.memory_max=1G,2G
+refuse 2 'memory_max: given twice; write all values behind one memory_max=' "$log" -c demo.ini \
+  --sweep memory_max=3G,4G --sweep memory_max=5G
 refuse 2 'these are 100 combinations; at most 64' "$log" -c demo.ini \
   --sweep "memory_max=1G,2G,3G,4G,5G,6G,7G,8G,9G,10G" --sweep stop_timeout=1,2,3,4,5,6,7,8,9,10
 

@@ -176,6 +176,67 @@ static void test_a_notify_is_judged_within_its_generation(void **state)
     store_close(s);
 }
 
+/* Answers the decision of that number. */
+static void answer(uint64_t second, uint64_t decision_id)
+{
+    struct event done = history_event(++seq, second * USEC_PER_SEC, EVENT_OUTCOME, 1);
+    done.generation = 1;
+    done.outcome.decision_id = decision_id;
+    store_event(s, &done);
+}
+
+/* A rule that notifies and throttles on one reading: what became of the first is no secret of the second's. */
+static void test_two_steps_on_one_reading(void **state)
+{
+    (void)state;
+    begin();
+    give_sample(2, 1, 800);
+    decide(2, DECISION_NOTIFY, 1, 0);
+    decide(2, DECISION_THROTTLE, 1, 0);
+    answer(2, 1);
+    answer(2, 2);
+    give_sample(3, 1, 700);
+    assert_string_equal(explain("1", NULL), "Not known: it was done together with #2 throttle.\n");
+    assert_non_null(strstr(output, "decision 1 on worker was carried out"));
+    assert_null(strstr(output, "decision 2 on worker"));
+    store_close(s);
+}
+
+/* The kernel takes a while to take memory back; a throttle came first. */
+static void test_a_reclaim_is_there_to_bring_memory_down(void **state)
+{
+    (void)state;
+    begin();
+    give_sample(2, 1, 800);
+    decide(2, DECISION_RECLAIM, 1, 0);
+    give_sample(3, 1, 700);
+    assert_string_equal(explain("1", NULL), "Too early to tell: it was done less than 60 s ago.\n");
+    decide(3, DECISION_THROTTLE, 1, 0);
+    answer(4, 1);
+    assert_string_equal(explain("1", NULL),
+                        "It helped: memory.current fell from 800M (seq 1) to 700M (seq 2) within 1s, "
+                        "until the next intervention (#2 throttle).\n");
+    assert_non_null(strstr(output, "seq 3 "));
+    store_close(s);
+}
+
+/* Watched only: that is said of a stop too, and what others did later is not its doing. */
+static void test_what_was_only_watched(void **state)
+{
+    (void)state;
+    begin();
+    give_sample(2, 1, 800);
+    struct decision d = history_decision(++id, seq, 2 * USEC_PER_SEC, DECISION_STOP);
+    d.generation = 1;
+    d.observe = true;
+    store_decision(s, &d);
+    decide(3, DECISION_RESTART, 1, 0);
+    next_life(5, 2, 10);
+    assert_string_equal(explain("1", NULL), "Nothing was done: mode = observe.\n");
+    assert_non_null(strstr(output, "What was done\n  nothing is on record\n"));
+    store_close(s);
+}
+
 /* One generation grew by 10M/s, an earlier one ended at 900M: never -80M/s. */
 static void test_growth_is_of_one_generation(void **state)
 {
@@ -289,6 +350,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_was_done_ends_when_the_unit_is_ready, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_throttle_is_judged_until_it_is_undone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_notify_is_judged_within_its_generation, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_two_steps_on_one_reading, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_reclaim_is_there_to_bring_memory_down, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_was_only_watched, setup, teardown),
         cmocka_unit_test_setup_teardown(test_growth_is_of_one_generation, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pulses_are_one_line, setup, teardown),
         cmocka_unit_test_setup_teardown(test_last_finds_what_was_meant, setup, teardown),

@@ -282,7 +282,7 @@ static void a_rule_reads_as_a_sentence(void **state)
         {{"memory.events.oom_kill > 0", NULL, "note", NULL},
          "when the number of its processes that the kernel killed for lack of memory (memory.events.oom_kill "
          "over 10s) "
-         "is above 0: put it on record; over when that is no longer so"},
+         "is above 0: put it on record; over when that has not been so for 5s"},
         {{"threads > 200 or rss >= vsz and uptime <= 1h", NULL, "notify, pace 2, reclaim, throttle",
           "1 per 1h"},
          "when the number of its threads (threads) is above 200 or (the resident size of its processes (rss) "
@@ -291,14 +291,15 @@ static void a_rule_reads_as_a_sentence(void **state)
          "it to give "
          "memory back, then let at most 2 of its requests be in flight, then take memory back from it, then "
          "throttle it; "
-         "over when that is no longer so; at most 1 time in 1h"},
+         "over when that has not been so for 5s; at most 1 time in 1h"},
         {{"(threads = 5 or processes != 2 or pids.current < 9) and cpu.usage > 250%", NULL,
           "reclaim 64M, stop", NULL},
          "when (the number of its threads (threads) is exactly 5 or the number of its processes (processes) "
          "is other than "
          "2 or the number of its tasks (pids.current) is below 9) and its cpu time as a share of one cpu "
          "(cpu.usage over "
-         "1s) is above 250%: take 64M of memory back from it, then stop it; over when that is no longer so"},
+         "1s) is above 250%: take 64M of memory back from it, then stop it; over when that has not been so "
+         "for 5s"},
         {{"not (threads > 5 and memory.growth > 40M/s over 5s) for 1m", "(not threads > 5) for 10s",
           "reclaim 10%", NULL},
          "when not ((the number of its threads (threads) is above 5 and the growth of its memory "
@@ -326,7 +327,7 @@ static void observing_is_said_first(void **state)
     assert_true(rule_describe(&r, words, sizeof(words)) > 0);
     assert_string_equal(
         words, "watched only, nothing is done: when the number of its threads (threads) is above 5: stop "
-               "it; over when that is no longer so");
+               "it; over when that has not been so for 5s");
 }
 
 /* --- what it asks for ---------------------------------------------------------------------------- */

@@ -34,14 +34,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "weir/base/units.h"
 #include "weir/model/decision.h"
 
 #define RULES_MAX        64 /* one bit each in unit_policy.rules */
 #define RULE_NODES_MAX   32 /* of a condition; chosen: fifteen comparisons and what joins them */
 #define RULE_DEPTH_MAX   16 /* of nesting */
 #define RULE_ACTIONS_MAX 4
-#define RULE_LIMIT_MAX   32   /* greatest N of "N per TIME" */
-#define RULE_TEXT_MAX    1536 /* rule_format's */
+#define RULE_REST_US     (5 * USEC_PER_SEC) /* chosen: five base intervals; what flaps faster is one beginning */
+#define RULE_LIMIT_MAX   32                 /* greatest N of "N per TIME" */
+#define RULE_TEXT_MAX    1536               /* rule_format's */
 /* rule_condition_format's; two of them and the rest of the longest rule fit into RULE_TEXT_MAX (tests/unit/test_rule_text.c) */
 #define RULE_CONDITION_TEXT_MAX 640
 #define RULE_WORDS_MAX          6144 /* rule_describe's; the same test holds the longest against it */
