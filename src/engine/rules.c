@@ -26,8 +26,8 @@
  * starts it.
  *
  * mode = observe of the unit: everything is decided as if, and after a restart or stop that was not done nothing more
- * begins until the rule is over. mode = observe of the rule alone: its actions are told when it begins; the unit is
- * judged by the ladder and the other rules as if it were not there.
+ * begins until the rule is over. mode = observe of the rule, whatever the unit's: its actions are told when it begins;
+ * the unit is judged by the ladder and the other rules as if it were not there.
  */
 #include "rules.h"
 
@@ -310,7 +310,7 @@ static void begin(struct judging *j)
 /* Returns whether nothing more is to be done about the unit at this sample. */
 static bool act(struct judging *j, bool stop_wins)
 {
-    bool told_only = j->rule->observe && unit_policy(j->t, j->u)->mode == UNIT_MODE_ACT;
+    bool told_only = j->rule->observe;
     bool last = false;
     begin(j);
     for (uint32_t i = 0; i < j->rule->action_count && !last; i++) {

@@ -235,11 +235,10 @@ static uint32_t rule_index(const struct decision *d)
     return (uint32_t)(d->rule[strlen("rule.r")] - '0');
 }
 
-/* mode = observe of the rule alone: said, and nothing follows from it. */
+/* mode = observe of the rule, whatever the unit's: said, and nothing follows from it. */
 static bool is_told_only(const struct side *s, const struct decision *d)
 {
-    return begins_rule(d) && d->observe && s->rules[rule_index(d)].observe &&
-           s->units[d->unit].mode == UNIT_MODE_ACT;
+    return begins_rule(d) && d->observe && s->rules[rule_index(d)].observe;
 }
 
 static void check_rule(struct world *w, const struct side *s, struct known *k, const struct decision *d)
