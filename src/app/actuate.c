@@ -236,7 +236,7 @@ void actuate(struct supervisor *s, const struct decision *d)
         do_clean(u, d);
     else if (d->kind == DECISION_NOTIFY)
         do_notify(u, d);
-    else if (d->kind == DECISION_RECLAIM)
+    else if (d->kind == DECISION_RECLAIM || d->kind == DECISION_RECLAIM_MORE)
         do_reclaim(u, d);
     else if (actions[d->kind]) {
         struct err e = ERR_NULL;

@@ -339,7 +339,7 @@ static void (*const timer_rows[TIMER_COUNT])(struct turn *, struct engine_unit *
     [TIMER_BACKOFF] = backoff_timer,    [TIMER_RESPAWN] = respawn_timer,
     [TIMER_OOM_NOTE] = ladder_oom_note, [TIMER_THROTTLE] = throttle_time_bound,
     [TIMER_PULSE] = throttle_pulse,     [TIMER_HOLD] = hold_time_bound,
-    [TIMER_RECLAIM] = reclaim_overdue,
+    [TIMER_RECLAIM] = reclaim_overdue,  [TIMER_UNDO] = throttle_undo,
 };
 
 static void run_timers(struct turn *t)

@@ -51,7 +51,7 @@ struct state_row {
 
 #define S(state)  (1U << UNIT_STATE_##state)
 #define T(timer)  (1U << TIMER_##timer)
-#define HELD_BACK (T(THROTTLE) | T(PULSE) | T(HOLD) | T(RECLAIM))
+#define HELD_BACK (T(THROTTLE) | T(PULSE) | T(HOLD) | T(RECLAIM) | T(UNDO))
 
 static const struct state_row state_rows[UNIT_STATE_COUNT] = {
     [UNIT_STATE_STOPPED] = {S(STARTING) | S(ADOPTED), T(RESPAWN), STATE_DOWN},

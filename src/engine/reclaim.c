@@ -61,12 +61,13 @@ static void pause(const struct turn *t, struct engine_unit *u)
 static void next_chunk(struct turn *t, struct engine_unit *u, const struct why *why, uint64_t bytes)
 {
     struct unit_reclaim *r = &u->reclaim;
-    struct decision *d = ladder_emit(t, u, DECISION_RECLAIM, why);
+    struct decision *d = ladder_emit(t, u, r->chunks ? DECISION_RECLAIM_MORE : DECISION_RECLAIM, why);
     d->observe = r->observe;
     d->amount[0] = bytes;
-    d->amount[1] = ++r->chunks;
     d->cause_id = r->first_id;
-    if (r->chunks == 1)
+    if (++r->chunks > 1)
+        d->amount[1] = r->chunks;
+    else
         r->first_id = d->id;
     if (r->observe) {
         pause(t, u); /* nothing comes of it, so what follows cannot be judged */

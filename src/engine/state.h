@@ -62,6 +62,7 @@ enum unit_timer {
     TIMER_PULSE,    /* freeze or thaw */
     TIMER_HOLD,     /* a pace's or hold's time bound */
     TIMER_RECLAIM,  /* no outcome of a chunk */
+    TIMER_UNDO,     /* the end of a throttle that failed is tried again */
     TIMER_COUNT,
 };
 
@@ -143,11 +144,13 @@ struct unit_steer {
 struct unit_throttle {
     bool on;
     struct owner owner;
-    bool observe;                /* only as if */
-    bool frozen;                 /* by a pulse */
-    uint64_t id;                 /* the THROTTLE decision */
-    uint64_t pulse_id;           /* the last PULSE_* decision */
-    uint64_t end_id;             /* the last UNTHROTTLE */
+    bool observe;      /* only as if */
+    bool frozen;       /* by a pulse */
+    uint64_t id;       /* the THROTTLE decision */
+    uint64_t pulse_id; /* the last PULSE_* decision */
+    uint64_t end_id;   /* the last UNTHROTTLE ... */
+    enum decision_reason end_reason;
+    uint32_t undos;              /* ... how often it was done again because it failed */
     bool reached_level;          /* memory was at the throttle level since it began */
     enum decision_reason reason; /* it began for */
     uint64_t since_us;
@@ -387,6 +390,7 @@ extern const char throttle_rule[];
 void throttle_judge(struct turn *t, struct engine_unit *u);
 void throttle_time_bound(struct turn *t, struct engine_unit *u);
 void throttle_pulse(struct turn *t, struct engine_unit *u);
+void throttle_undo(struct turn *t, struct engine_unit *u);
 void throttle_end(struct turn *t, struct engine_unit *u, const struct why *why);
 void throttle_policy(struct turn *t, struct engine_unit *u);
 bool throttle_may_restart(const struct turn *t, const struct engine_unit *u);

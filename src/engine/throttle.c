@@ -43,6 +43,8 @@
 #define PLATEAU_PERMYRIAD   200          /* chosen: 2 % of the limit, above the noise of an allocator */
 #define STILL_US            USEC_PER_SEC /* chosen: the base interval; five freezes' length */
 #define SLOWED              8 /* chosen: the cpu share makes a busy thread 4 times slower, pulses halve that */
+#define UNDO_AGAIN_US       USEC_PER_SEC        /* chosen: the base interval */
+#define UNDOS_MAX           10                  /* chosen: what fails for ten seconds is a person's */
 #define OUTCOME_COOLDOWN_US (60 * USEC_PER_SEC) /* chosen: a failed action is tried again once a minute */
 
 const char throttle_rule[] = "ladder.throttle";
@@ -104,6 +106,7 @@ static void throttle_begin(struct turn *t, struct engine_unit *u, const struct w
         .high = d->observe ? 0 : d->amount[1],
         .reached_level = why->reason == REASON_MEMORY_LEVEL,
     };
+    u->due[TIMER_UNDO] = USEC_INFINITY; /* its end undoes both */
     steer_begin(t, u);
     unit_arm(u, TIMER_THROTTLE, engine_later(t->event->t_us, p->ladder.throttle_max_us));
     if (!d->observe && pulses_help(t, u))
@@ -127,6 +130,7 @@ void throttle_end(struct turn *t, struct engine_unit *u, const struct why *why)
     d->observe = throttle->observe;
     d->cause_id = throttle->id;
     throttle->end_id = d->id;
+    throttle->end_reason = why->reason;
     if (owner_is(&throttle->owner, why->rule)) /* else it ends with something that tells the shape itself */
         ladder_tell_shape(t, u, d);
     throttle->on = throttle->frozen = false;
@@ -135,6 +139,25 @@ void throttle_end(struct turn *t, struct engine_unit *u, const struct why *why)
     throttle->level_cooldown_until_us = too_early ? now : throttle->cooldown_until_us;
     throttle->ended_us = now;
     u->due[TIMER_THROTTLE] = u->due[TIMER_PULSE] = USEC_INFINITY;
+}
+
+/* The unit still stands there throttled: what failed is done again, a few times. */
+void throttle_undo(struct turn *t, struct engine_unit *u)
+{
+    struct unit_throttle *throttle = &u->throttle;
+    struct why why = why_of(throttle->owner.name, throttle->end_reason);
+    struct decision *d = engine_emit(t, u, DECISION_UNTHROTTLE, &why);
+    d->cause_id = throttle->id;
+    throttle->end_id = d->id;
+    throttle->undos++;
+}
+
+static void undo_failed(struct turn *t, struct engine_unit *u)
+{
+    if (u->throttle.undos == 0 || u->throttle.undos == UNDOS_MAX)
+        ladder_note_errno(t, u, throttle_rule);
+    if (!u->throttle.on && u->throttle.undos < UNDOS_MAX && unit_is_running(u))
+        unit_arm(u, TIMER_UNDO, engine_later(t->event->t_us, UNDO_AGAIN_US));
 }
 
 static uint64_t room_of(const struct memory_view *m)
@@ -383,7 +406,7 @@ void ladder_outcome(struct turn *t, struct engine_unit *u)
         u->cannot.pulse_until_us = until;
         throttle_end(t, u, &why);
     } else if (id == u->throttle.end_id) {
-        ladder_note_errno(t, u, throttle_rule);
+        undo_failed(t, u);
     } else if (id == u->freeze_id && unit_is_running(u)) {
         u->frozen = !u->frozen; /* as it was before */
         ladder_note_errno(t, u, throttle_rule);

@@ -179,6 +179,7 @@ static const struct action actions[DECISION_KIND_COUNT] = {
     [DECISION_HOLD] = {"hold the requests to ", "", put_bound},
     [DECISION_RELEASE] = {"release the requests to ", "", put_lasted},
     [DECISION_RECLAIM] = {"take memory back from ", "", put_reclaim},
+    [DECISION_RECLAIM_MORE] = {"take more memory back from ", "", put_reclaim},
     [DECISION_THROTTLE] = {"throttle ", "", put_throttle},
     [DECISION_STEER] = {"steer the throttle of ", "", put_throttle},
     [DECISION_UNTHROTTLE] = {"stop throttling ", "", put_lasted},
@@ -275,9 +276,15 @@ static void put_evidence(struct text_out *o, const struct decision *d)
     }
 }
 
-static void put_rejections(struct text_out *o, uint32_t rejected)
+static bool is_of_rule(const struct decision *d)
 {
-    const char *between = "; no stronger step: ";
+    return strncmp(d->rule, "rule.", 5) == 0;
+}
+
+/* A rule's action that cannot be done is a note; a step of the ladder was done, and a stronger one was not. */
+static void put_rejections(struct text_out *o, const struct decision *d, uint32_t rejected)
+{
+    const char *between = d->kind == DECISION_NOTE && is_of_rule(d) ? "; not done: " : "; no stronger step: ";
     for (unsigned i = 0; i < REJECTED_COUNT; i++)
         if (rejected >> i & 1U) {
             text_put(o, "%s%s", between, decision_rejection_text((enum decision_rejection)i));
@@ -306,11 +313,6 @@ static void put_shape(struct text_out *o, const struct decision *d)
         put_usec(o, d->shape_us);
     }
     text_put(o, ")");
-}
-
-static bool is_of_rule(const struct decision *d)
-{
-    return strncmp(d->rule, "rule.", 5) == 0;
 }
 
 static void put_reason(struct text_out *o, const struct decision *d)
@@ -402,6 +404,6 @@ const char *decision_narrate(const struct decision *d, const char *const *unit_n
     if (after)
         put_evidence(&o, d);
     put_shape(&o, d);
-    put_rejections(&o, rejected);
+    put_rejections(&o, d, rejected);
     return buf;
 }

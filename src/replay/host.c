@@ -138,6 +138,7 @@ static void obey(struct host *h, const struct decision *d)
         put(h, CLEAN_US, of_unit(h, d->unit, EVENT_CLEANED));
         break;
     case DECISION_RECLAIM:
+    case DECISION_RECLAIM_MORE:
         answer_reclaim(h, d);
         break;
     case DECISION_STATE:

@@ -21,6 +21,7 @@ struct known {
     enum unit_state state;
     uint32_t generation;
     uint64_t throttled_us, pulsed_us; /* USEC_INFINITY = not */
+    uint32_t undos;                   /* of its last throttle: ends that were done again */
     enum decision_reason throttle_reason;
     uint64_t cooldown_until_us;
     uint32_t cooldown_generation;

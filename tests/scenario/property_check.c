@@ -68,6 +68,7 @@ static void check_throttle_begin(struct world *w, struct known *k, const struct 
     HOLDS(w, d->generation != k->cooldown_generation || d->t_us >= k->cooldown_until_us ||
                  (k->let_go_early && by_level));
     k->throttled_us = k->steered_us = d->t_us;
+    k->undos = 0;
     memcpy(k->throttle_rule, d->rule, sizeof(d->rule));
     k->throttle_reason = d->reason;
 }
@@ -76,7 +77,11 @@ static void check_throttle_end(struct world *w, const struct unit_policy *p, str
                                const struct decision *d)
 {
     bool fell = d->reason == REASON_RELEASED || d->reason == REASON_FELL_BACK;
-    HOLDS(w, k->throttled_us != USEC_INFINITY);
+    if (k->throttled_us == USEC_INFINITY) {
+        HOLDS(w,
+              runs(k) && d->cause_id != 0 && d->amount[0] == 0 && ++k->undos <= 10); /* an end that failed */
+        return;
+    }
     HOLDS(w, d->amount[0] == d->t_us - k->throttled_us);
     HOLDS(w, !fell || d->observed < d->threshold);
     HOLDS(w, d->reason != REASON_TIME_BOUND || d->observed >= d->threshold);
@@ -170,6 +175,11 @@ static void check_reclaim(struct world *w, const struct unit_policy *p, struct k
     k->reclaim_us = d->t_us;
 }
 
+static bool is_reclaim(const struct decision *d)
+{
+    return d->kind == DECISION_RECLAIM || d->kind == DECISION_RECLAIM_MORE;
+}
+
 static void check_not_off(struct world *w, const struct ladder_policy *l, const struct decision *d)
 {
     if (is_of_rule(d->rule))
@@ -177,7 +187,7 @@ static void check_not_off(struct world *w, const struct ladder_policy *l, const 
     HOLDS(w, d->kind != DECISION_NOTIFY || l->notify_permyriad);
     HOLDS(w, d->kind != DECISION_PACE || l->pace_permyriad);
     HOLDS(w, d->kind != DECISION_HOLD || l->hold_permyriad);
-    HOLDS(w, d->kind != DECISION_RECLAIM || l->reclaim_permyriad);
+    HOLDS(w, !is_reclaim(d) || l->reclaim_permyriad);
     HOLDS(w, d->kind != DECISION_THROTTLE || l->throttle_permyriad);
     HOLDS(w, d->kind != DECISION_RESTART || strncmp(d->rule, "ladder.", 7) != 0 || l->restart_permyriad ||
                  (d->reason == REASON_MEMORY_CRITICAL && l->critical_permyriad));
@@ -187,12 +197,12 @@ static void check_held_back(struct world *w, const struct unit_policy *p, struct
                             const struct decision *d)
 {
     bool gate = d->kind == DECISION_PACE || d->kind == DECISION_HOLD || d->kind == DECISION_RELEASE;
-    bool begins = d->kind == DECISION_PACE || d->kind == DECISION_HOLD || d->kind == DECISION_RECLAIM ||
+    bool begins = d->kind == DECISION_PACE || d->kind == DECISION_HOLD || is_reclaim(d) ||
                   d->kind == DECISION_THROTTLE || d->kind == DECISION_STEER || d->kind == DECISION_NOTIFY;
     HOLDS(w, !begins || !k->frozen);
     if (d->kind == DECISION_STEER)
         check_steer(w, p, k, d);
-    else if (d->kind == DECISION_RECLAIM)
+    else if (is_reclaim(d))
         check_reclaim(w, p, k, d);
     else if (gate)
         check_hold(w, p, k, d);
@@ -226,8 +236,7 @@ static bool begins_rule(const struct decision *d)
     static const uint64_t kinds = 1 << DECISION_NOTE | 1 << DECISION_NOTIFY | 1 << DECISION_PACE |
                                   1 << DECISION_HOLD | 1 << DECISION_RECLAIM | 1 << DECISION_THROTTLE |
                                   1 << DECISION_RESTART | 1 << DECISION_STOP;
-    return d->reason == REASON_RULE && is_of_rule(d->rule) && (kinds >> d->kind & 1) &&
-           !(d->kind == DECISION_RECLAIM && d->amount[1] > 1);
+    return d->reason == REASON_RULE && is_of_rule(d->rule) && (kinds >> d->kind & 1);
 }
 
 static uint32_t rule_index(const struct decision *d)

@@ -294,6 +294,7 @@ static void obey(struct sim *s, const struct decision *d)
         hold_back(s, d);
         break;
     case DECISION_RECLAIM:
+    case DECISION_RECLAIM_MORE:
         take_back(s, d);
         break;
     case DECISION_PACE:

@@ -681,6 +681,37 @@ static void test_recycle_cost_comes_back(void **state)
     kit_deinit(&k);
 }
 
+/* What could not be undone is undone again each second, ten times; the first and the last failure are told. */
+static void test_a_throttle_that_does_not_end(void **state)
+{
+    (void)state;
+    struct kit k;
+    kit_init(&k, 1);
+    kit_up(&k, 1);
+    uint64_t t = 20 * SEC;
+    kit_memory(&k, t, 0, 800 * MB);
+    uint64_t throttle = kit_find(&k, DECISION_THROTTLE)->id;
+    kit_memory(&k, t += SEC, 0, 100 * MB);
+    assert_non_null(kit_find(&k, DECISION_UNTHROTTLE));
+    uint64_t end = kit_find(&k, DECISION_UNTHROTTLE)->id;
+    for (int i = 0; i <= 10; i++) {
+        struct event failed = {.kind = EVENT_OUTCOME, .unit = 0};
+        failed.outcome.decision_id = end;
+        failed.outcome.result = EVENT_RESULT_FAILED;
+        failed.outcome.error = 5;
+        kit_step(&k, t, failed);
+        assert_int_equal(kit_find(&k, DECISION_NOTE) != NULL, i == 0 || i == 10);
+        if (i == 10)
+            break;
+        const struct decision *d = due_at(&k, t += SEC, DECISION_UNTHROTTLE);
+        assert_int_equal(d->cause_id, throttle);
+        assert_int_equal(d->reason, REASON_RELEASED);
+        end = d->id;
+    }
+    assert_int_equal(engine_next_deadline(k.engine), USEC_INFINITY);
+    kit_deinit(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -688,6 +719,7 @@ int main(void)
         cmocka_unit_test(test_stop_timeout_and_kill_retries),
         cmocka_unit_test(test_exit_and_clean_wait),
         cmocka_unit_test(test_backoff),
+        cmocka_unit_test(test_a_throttle_that_does_not_end),
         cmocka_unit_test(test_backoff_doubles),
         cmocka_unit_test(test_healthy_resets_the_row),
         cmocka_unit_test(test_failure_window),

@@ -26,7 +26,8 @@
     X(PACE, "pace", INTERVENTION)         /* the gate lets amount[0] requests be in flight, no more */       \
     X(HOLD, "hold", INTERVENTION)         /* the gate lets no request through, for at most amount[0] us */   \
     X(RELEASE, "release", INTERVENTION)   /* undo hold and pace; amount[0] = lasted us */                    \
-    X(RECLAIM, "reclaim", INTERVENTION)   /* take amount[0] bytes back; amount[1] = chunk, from 1 */         \
+    X(RECLAIM, "reclaim", INTERVENTION)   /* take amount[0] bytes back: the first chunk */                   \
+    X(RECLAIM_MORE, "reclaim-more", STEP) /* the next chunk; amount[1] = which, from 2 */                    \
     X(THROTTLE, "throttle", INTERVENTION) /* amount[0] = cpu share permyriad, amount[1] = memory.high */     \
     X(STEER, "steer", STEP)               /* part of a throttle: amount[1] = the next memory.high */         \
     X(UNTHROTTLE, "unthrottle", INTERVENTION) /* undo throttle and pulses; amount[0] = lasted us */          \
