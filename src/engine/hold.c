@@ -118,6 +118,12 @@ void hold_judge(struct turn *t, struct engine_unit *u)
     judge_step(t, u, DECISION_PACE, l->pace_permyriad);
 }
 
+uint32_t hold_rejects(const struct turn *t, const struct engine_unit *u, const struct why *why,
+                      enum decision_kind kind)
+{
+    return hindrance(t, u, why, kind);
+}
+
 uint32_t hold_begin_rule(struct turn *t, struct engine_unit *u, const struct why *why,
                          const struct hold_order *order)
 {

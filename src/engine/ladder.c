@@ -449,7 +449,7 @@ static bool judge_restart(struct turn *t, struct engine_unit *u, const struct wh
     return true;
 }
 
-uint32_t ladder_notify(struct turn *t, struct engine_unit *u, const struct why *why)
+uint32_t ladder_notify_rejects(const struct turn *t, const struct engine_unit *u)
 {
     const struct unit_policy *p = unit_policy(t, u);
     uint64_t now = t->event->t_us;
@@ -457,8 +457,16 @@ uint32_t ladder_notify(struct turn *t, struct engine_unit *u, const struct why *
         return 1U << REJECTED_UNSUPPORTED;
     if (u->notified_us != USEC_INFINITY && now - u->notified_us < p->ladder.notify_cooldown_us)
         return 1U << REJECTED_COOLDOWN;
+    return 0;
+}
+
+uint32_t ladder_notify(struct turn *t, struct engine_unit *u, const struct why *why)
+{
+    uint32_t rejected = ladder_notify_rejects(t, u);
+    if (rejected)
+        return rejected;
     u->notify_id = ladder_emit(t, u, DECISION_NOTIFY, why)->id;
-    u->notified_us = now;
+    u->notified_us = t->event->t_us;
     return 0;
 }
 

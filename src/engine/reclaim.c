@@ -41,7 +41,7 @@ static uint64_t chunk_of(const struct turn *t, const struct engine_unit *u)
 }
 
 /* Why it cannot begin now, as a mask. */
-static uint32_t hindrance(const struct turn *t, const struct engine_unit *u)
+uint32_t reclaim_rejects(const struct turn *t, const struct engine_unit *u)
 {
     uint64_t now = t->event->t_us;
     if (!(unit_policy(t, u)->abilities & ABILITY_RECLAIM) || now < u->cannot.reclaim_until_us ||
@@ -127,7 +127,7 @@ static void judge_series(struct turn *t, struct engine_unit *u)
         u->reclaim.told = u->reclaim.told && above > 0;
         return;
     }
-    if (!u->reclaim.on && due && hindrance(t, u) == 0)
+    if (!u->reclaim.on && due && reclaim_rejects(t, u) == 0)
         begin(u, &why, unit_policy(t, u)->mode == UNIT_MODE_OBSERVE, 0);
     u->reclaim.on = u->reclaim.on && budget >= CHUNK_MIN;
     if (!u->reclaim.on)
@@ -169,7 +169,7 @@ void reclaim_judge(struct turn *t, struct engine_unit *u)
 uint32_t reclaim_begin_rule(struct turn *t, struct engine_unit *u, const struct why *why, bool observe,
                             uint64_t bytes)
 {
-    uint32_t rejected = hindrance(t, u);
+    uint32_t rejected = reclaim_rejects(t, u);
     uint64_t chunk = chunk_of(t, u);
     if (rejected)
         return rejected;

@@ -56,8 +56,17 @@ static struct decision *emit(struct turn *t, struct engine_unit *u, enum decisio
 
 static void refuse(const struct doing *d, uint32_t rejected)
 {
-    if (rejected)
-        emit(d->t, d->u, DECISION_NOTE, &d->why)->rejected = rejected;
+    static const enum decision_kind kinds[RULE_ACTION_KIND_COUNT] = {
+        [RULE_ACTION_NOTE] = DECISION_NOTE,       [RULE_ACTION_NOTIFY] = DECISION_NOTIFY,
+        [RULE_ACTION_PACE] = DECISION_PACE,       [RULE_ACTION_HOLD] = DECISION_HOLD,
+        [RULE_ACTION_RECLAIM] = DECISION_RECLAIM, [RULE_ACTION_THROTTLE] = DECISION_THROTTLE,
+        [RULE_ACTION_RESTART] = DECISION_RESTART, [RULE_ACTION_STOP] = DECISION_STOP,
+    };
+    if (!rejected)
+        return;
+    struct decision *note = emit(d->t, d->u, DECISION_NOTE, &d->why);
+    note->rejected = rejected;
+    note->amount[0] = 1 + (uint64_t)kinds[d->action->kind];
 }
 
 static bool unit_observes(const struct doing *d)
@@ -72,6 +81,13 @@ static struct decision *tell(const struct doing *d, enum decision_kind kind)
     return told;
 }
 
+/* What would keep a rule that only tells from it is told instead. */
+static bool is_possible(const struct doing *d, uint32_t rejected)
+{
+    refuse(d, rejected);
+    return rejected == 0;
+}
+
 /* Each returns whether it ends what is to be done at this sample. */
 
 static bool do_note(struct doing *d)
@@ -82,21 +98,21 @@ static bool do_note(struct doing *d)
 
 static bool do_notify(struct doing *d)
 {
-    if (d->told_only)
-        tell(d, DECISION_NOTIFY);
-    else
+    if (!d->told_only)
         refuse(d, ladder_notify(d->t, d->u, &d->why));
+    else if (is_possible(d, ladder_notify_rejects(d->t, d->u)))
+        tell(d, DECISION_NOTIFY);
     return false;
 }
 
 static bool do_gate(struct doing *d, enum decision_kind kind)
 {
     struct hold_order order = {.kind = kind, .inflight = d->action->amount, .observe = unit_observes(d)};
-    if (d->told_only)
+    if (!d->told_only)
+        refuse(d, hold_begin_rule(d->t, d->u, &d->why, &order));
+    else if (is_possible(d, hold_rejects(d->t, d->u, &d->why, kind)))
         tell(d, kind)->amount[0] =
             kind == DECISION_PACE ? order.inflight : unit_policy(d->t, d->u)->ladder.hold_max_us;
-    else
-        refuse(d, hold_begin_rule(d->t, d->u, &d->why, &order));
     return false;
 }
 
@@ -120,19 +136,19 @@ static bool do_reclaim(struct doing *d)
     }
     if (d->action->is_share)
         bytes = mul_div_u64(limit, bytes, PERMYRIAD_ONE);
-    if (d->told_only)
-        tell(d, DECISION_RECLAIM)->amount[0] = bytes;
-    else
+    if (!d->told_only)
         refuse(d, reclaim_begin_rule(d->t, d->u, &d->why, unit_observes(d), bytes));
+    else if (is_possible(d, reclaim_rejects(d->t, d->u)))
+        tell(d, DECISION_RECLAIM)->amount[0] = bytes;
     return false;
 }
 
 static bool do_throttle(struct doing *d)
 {
-    if (d->told_only)
-        tell(d, DECISION_THROTTLE)->amount[0] = unit_policy(d->t, d->u)->ladder.throttle_cpu_permyriad;
-    else
+    if (!d->told_only)
         refuse(d, throttle_begin_rule(d->t, d->u, &d->why, unit_observes(d)));
+    else if (is_possible(d, throttle_rejects(d->t, d->u)))
+        throttle_means(d->t, d->u, tell(d, DECISION_THROTTLE)->amount);
     return false;
 }
 

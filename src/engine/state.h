@@ -378,6 +378,7 @@ void ladder_restart(struct turn *t, struct engine_unit *u, const struct why *why
 bool ladder_is_planned(const struct turn *t, const struct engine_unit *u); /* a restart now is no failure */
 uint64_t ladder_memory_limit(const struct unit_policy *p, const struct sample *s); /* UINT64_MAX = none */
 /* What hinders it, as a mask of 1 << enum decision_rejection; 0 = told. */
+uint32_t ladder_notify_rejects(const struct turn *t, const struct engine_unit *u);
 uint32_t ladder_notify(struct turn *t, struct engine_unit *u, const struct why *why);
 
 /* steer.c */
@@ -401,6 +402,10 @@ void ladder_outcome(struct turn *t, struct engine_unit *u);
  * For rules, whose name is why->rule. What cannot begin now returns why as a mask of 1 << enum decision_rejection and
  * decides nothing; 0 = begun. `observe`: only as if. _end_of ends what this rule began, if it still lasts.
  */
+/* What each is given up for, as a mask of rejections; 0 = it may begin. */
+uint32_t throttle_rejects(const struct turn *t, const struct engine_unit *u);
+/* What a throttle that begins now is made of: cpu share and memory.high, 0 = not. */
+void throttle_means(const struct turn *t, const struct engine_unit *u, uint64_t ret_amount[2]);
 uint32_t throttle_begin_rule(struct turn *t, struct engine_unit *u, const struct why *why, bool observe);
 void throttle_end_of(struct turn *t, struct engine_unit *u, const struct why *why);
 
@@ -415,6 +420,8 @@ void hold_time_bound(struct turn *t, struct engine_unit *u);
 void hold_end(struct turn *t, struct engine_unit *u, const struct why *why);
 void hold_policy(struct turn *t, struct engine_unit *u);
 bool hold_outcome(struct turn *t, struct engine_unit *u); /* whether it was about a hold */
+uint32_t hold_rejects(const struct turn *t, const struct engine_unit *u, const struct why *why,
+                      enum decision_kind kind);
 uint32_t hold_begin_rule(struct turn *t, struct engine_unit *u, const struct why *why,
                          const struct hold_order *order);
 void hold_end_of(struct turn *t, struct engine_unit *u, const struct why *why);
@@ -426,6 +433,7 @@ void reclaim_end(struct engine_unit *u); /* no further chunk; one that is under 
 void reclaim_forget(struct engine_unit *u);
 void reclaim_policy(struct turn *t, struct engine_unit *u);
 bool reclaim_outcome(struct turn *t, struct engine_unit *u); /* whether it was about a chunk */
+uint32_t reclaim_rejects(const struct turn *t, const struct engine_unit *u);
 uint32_t reclaim_begin_rule(struct turn *t, struct engine_unit *u, const struct why *why, bool observe,
                             uint64_t bytes);
 void reclaim_end_of(struct engine_unit *u, const char *rule);

@@ -86,13 +86,19 @@ static bool has_means(const struct turn *t, const struct engine_unit *u)
     return (unit_policy(t, u)->abilities & ABILITY_CPU_MAX) || high_helps(t, u) || pulses_help(t, u);
 }
 
+void throttle_means(const struct turn *t, const struct engine_unit *u, uint64_t ret_amount[2])
+{
+    const struct unit_policy *p = unit_policy(t, u);
+    ret_amount[0] = p->abilities & ABILITY_CPU_MAX ? p->ladder.throttle_cpu_permyriad : 0;
+    ret_amount[1] = high_helps(t, u) ? steer_high(t, u) : 0;
+}
+
 static void throttle_begin(struct turn *t, struct engine_unit *u, const struct why *why, bool observe)
 {
     const struct unit_policy *p = unit_policy(t, u);
     struct decision *d = ladder_emit(t, u, DECISION_THROTTLE, why);
     d->observe = observe;
-    d->amount[0] = p->abilities & ABILITY_CPU_MAX ? p->ladder.throttle_cpu_permyriad : 0;
-    d->amount[1] = high_helps(t, u) ? steer_high(t, u) : 0;
+    throttle_means(t, u, d->amount);
 
     u->throttle = (struct unit_throttle){
         .on = true,
@@ -212,7 +218,7 @@ static bool throttle_may(struct turn *t, struct engine_unit *u, enum decision_re
 }
 
 /* What cannot begin now, as a mask. */
-uint32_t throttle_begin_rule(struct turn *t, struct engine_unit *u, const struct why *why, bool observe)
+uint32_t throttle_rejects(const struct turn *t, const struct engine_unit *u)
 {
     if (!has_means(t, u) || t->event->t_us < u->cannot.throttle_until_us)
         return 1U << REJECTED_UNSUPPORTED;
@@ -220,8 +226,15 @@ uint32_t throttle_begin_rule(struct turn *t, struct engine_unit *u, const struct
         return 1U << REJECTED_BUSY;
     if (t->event->t_us < u->throttle.cooldown_until_us)
         return 1U << REJECTED_COOLDOWN;
-    throttle_begin(t, u, why, observe);
     return 0;
+}
+
+uint32_t throttle_begin_rule(struct turn *t, struct engine_unit *u, const struct why *why, bool observe)
+{
+    uint32_t rejected = throttle_rejects(t, u);
+    if (rejected == 0)
+        throttle_begin(t, u, why, observe);
+    return rejected;
 }
 
 void throttle_end_of(struct turn *t, struct engine_unit *u, const struct why *why)

@@ -284,7 +284,13 @@ static bool is_of_rule(const struct decision *d)
 /* A rule's action that cannot be done is a note; a step of the ladder was done, and a stronger one was not. */
 static void put_rejections(struct text_out *o, const struct decision *d, uint32_t rejected)
 {
-    const char *between = d->kind == DECISION_NOTE && is_of_rule(d) ? "; not done: " : "; no stronger step: ";
+    const char *between = "; no stronger step: ";
+    if (rejected && d->kind == DECISION_NOTE && is_of_rule(d)) {
+        bool names = d->amount[0] >= 1 && d->amount[0] <= DECISION_KIND_COUNT;
+        text_put(o, "; %s%snot done", names ? decision_kind_name((enum decision_kind)(d->amount[0] - 1)) : "",
+                 names ? " " : "");
+        between = ": ";
+    }
     for (unsigned i = 0; i < REJECTED_COUNT; i++)
         if (rejected >> i & 1U) {
             text_put(o, "%s%s", between, decision_rejection_text((enum decision_rejection)i));
