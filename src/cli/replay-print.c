@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "json.h"
@@ -40,6 +41,46 @@ static uint64_t since_begin(const struct report *r, uint64_t t_us)
     return t_us - r->attempt->in->start_us;
 }
 
+/* Adds a sentence to the list. */
+static void say(json_t *list, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void say(json_t *list, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    json_array_append_new(list, json_string(text));
+}
+
+static bool run_has(const struct replay_input *in, const char *name)
+{
+    for (size_t i = 0; i < in->name_count; i++)
+        if (strcmp(in->name_list[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* Units that only one of run and config has. */
+static void say_units(const struct report *r, json_t *list)
+{
+    const struct attempt *a = r->attempt;
+    for (size_t i = 0; i < a->policy.unit_count; i++)
+        if (a->left_out[i])
+            say(list, "%s has no unit %s, which the run had: it is not started", r->config_path, r->names[i]);
+    for (uint32_t i = 0; i < r->config->unit_count; i++)
+        if (!run_has(a->in, r->config->units[i].name))
+            say(list, "%s has a unit %s, which the run had not: it is left out", r->config_path,
+                r->config->units[i].name);
+}
+
+static void print_list(const json_t *list, const char *before)
+{
+    const json_t *line;
+    size_t i;
+    json_array_foreach(list, i, line) printf("%s%s\n", before, json_string_value(line));
+}
+
 static void print_input(const struct report *r)
 {
     const struct replay_input *in = r->attempt->in;
@@ -54,8 +95,13 @@ static void print_input(const struct report *r)
         printf("\njudged as unit %s of %s\n\n", r->names[0], r->config_path);
         return;
     }
-    printf("run %" PRIu64 ": %" PRIu64 " readings, %" PRIu64 " other events\njudged by %s\n\n", in->run,
+    printf("run %" PRIu64 ": %" PRIu64 " readings, %" PRIu64 " other events\njudged by %s\n", in->run,
            in->samples, in->events, r->config_path);
+    json_t *list = json_array();
+    say_units(r, list);
+    print_list(list, "");
+    json_decref(list);
+    puts("");
 }
 
 int report_begin(struct report *r)
@@ -64,7 +110,8 @@ int report_begin(struct report *r)
         r->decisions = json_array();
     else
         r->table = table_new(r->format, stdout, columns, ARRAY_SIZE(columns), 0);
-    if (!r->decisions && !r->table) {
+    r->parted = calloc(r->attempt->policy.unit_count, sizeof(*r->parted));
+    if (!r->parted || (!r->decisions && !r->table)) {
         fputs("weir replay: out of memory\n", stderr);
         return CLI_EXIT_FAILED;
     }
@@ -92,35 +139,47 @@ static void put_row(struct report *r, uint64_t t_us, const struct decision *d, c
     table_row(r->table);
 }
 
-#define PARTED_MAX (DECISION_TEXT_MAX + 128)
+#define PARTED_MAX (DECISION_TEXT_MAX + 192)
 
-static const char *say_parted(const struct report *r, const struct whatif_difference *d,
-                              char buf[static PARTED_MAX])
+static const char *say_parted(const struct report *r, uint16_t unit, char buf[static PARTED_MAX])
 {
+    const struct whatif_difference *d = whatif_difference(r->attempt->model, unit);
     char text[DECISION_TEXT_MAX];
     decision_narrate(&d->decision, r->names, text, sizeof(text));
-    if (d->missing)
-        (void)snprintf(buf, PARTED_MAX,
-                       "from here on the readings are counterfactual: on record, not now: %s", text);
-    else if (r->attempt->in->path)
-        (void)snprintf(buf, PARTED_MAX,
-                       "from here on the readings are counterfactual: they go as if nothing had been done");
-    else
-        (void)snprintf(buf, PARTED_MAX, "from here on the readings are counterfactual: not on record: %s",
-                       text);
+    const char *why = d->missing             ? "on record, not now: "
+                      : r->attempt->in->path ? "they go as if nothing had been done"
+                                             : "not on record: ";
+    (void)snprintf(buf, PARTED_MAX, "from here on the readings of %s are counterfactual: %s%s",
+                   r->names[unit], why, r->attempt->in->path && !d->missing ? "" : text);
     return buf;
 }
 
-/* Before the first row that rests on the model. */
-static void part(struct report *r)
+/* The unit that left the record first, of those whose row is still to come; UNIT_NONE = there is none. */
+static uint16_t next_parted(const struct report *r)
 {
-    const struct whatif_difference *d = whatif_difference(r->attempt->model);
+    const struct whatif *w = r->attempt->model;
+    uint16_t first = UNIT_NONE;
+    for (uint16_t i = 0; i < r->attempt->policy.unit_count; i++)
+        if (!r->parted[i] && whatif_is_model(w, i) && (r->unit == UNIT_NONE || r->unit == i) &&
+            (first == UNIT_NONE || whatif_difference(w, i)->t_us < whatif_difference(w, first)->t_us))
+            first = i;
+    return first;
+}
+
+/* Rows of units that left the record before t_us, and of the one whose first row that rests on the model comes next. */
+static void part(struct report *r, uint64_t t_us, uint16_t next)
+{
     char text[PARTED_MAX];
-    if (r->parted || !d->is_there)
-        return;
-    r->parted = true;
-    if (r->format == CLI_FORMAT_TABLE)
-        put_row(r, d->t_us, NULL, "", say_parted(r, d, text));
+    bool all = next != UNIT_NONE && !r->parted[next];
+    for (uint16_t unit; (unit = next_parted(r)) != UNIT_NONE;) {
+        const struct whatif_difference *d = whatif_difference(r->attempt->model, unit);
+        if (d->t_us >= t_us && !all)
+            return;
+        r->parted[unit] = true;
+        if (r->format == CLI_FORMAT_TABLE)
+            put_row(r, d->t_us, NULL, "", say_parted(r, unit, text));
+        all = all && unit != next;
+    }
 }
 
 static bool is_shown(const struct report *r, const struct decision *d)
@@ -133,8 +192,7 @@ int report_decision(void *user, const struct decision *d, bool model)
 {
     struct report *r = user;
     char text[DECISION_TEXT_MAX];
-    if (model)
-        part(r);
+    part(r, d->t_us, model ? d->unit : UNIT_NONE);
     if (!is_shown(r, d))
         return 0;
     if (r->table) {
@@ -150,18 +208,6 @@ int report_decision(void *user, const struct decision *d, bool model)
 }
 
 /* --- what was assumed ----------------------------------------------------------------------------- */
-
-/* Adds a sentence to the list. */
-static void say(json_t *list, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void say(json_t *list, const char *fmt, ...)
-{
-    char text[512];
-    va_list ap;
-    va_start(ap, fmt);
-    (void)vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    json_array_append_new(list, json_string(text));
-}
 
 static void assume_trace(const struct report *r, json_t *list)
 {
@@ -184,9 +230,8 @@ static void assume_run(const struct report *r, json_t *list)
             skipped == 1 ? " was" : "s were");
     if (in->samples_lost)
         say(list, "%" PRIu64 " samples of this run were lost", in->samples_lost);
-    for (size_t i = 0; i < a->policy.unit_count; i++)
-        if (a->left_out[i])
-            say(list, "%s has no unit %s: it is not started", r->config_path, r->names[i]);
+    if (r->format == CLI_FORMAT_JSON)
+        say_units(r, list); /* else said at the top */
     for (size_t i = a->policy.unit_count; i < in->name_count; i++)
         say(list, "unit %s was added by a reload: it is left out", r->names[i]);
 }
@@ -213,10 +258,18 @@ static void assume_habits(const struct report *r, uint16_t unit, json_t *list)
     say(list, "in the model %s takes %s", r->names[unit], text);
 }
 
+static bool any_left(const struct attempt *a)
+{
+    for (uint16_t i = 0; i < a->policy.unit_count; i++)
+        if (whatif_is_model(a->model, i))
+            return true;
+    return false;
+}
+
 static void assume_model(const struct report *r, json_t *list)
 {
     const struct attempt *a = r->attempt;
-    if (whatif_difference(a->model)->is_there)
+    if (any_left(a))
         say(list, "telling a unit, taking memory back from it or holding it back does not change its memory "
                   "in the model; each new "
                   "life goes like "
@@ -294,7 +347,7 @@ static void put_times(struct report *r, struct table *t, uint16_t unit, const ch
     char time[REPLAY_TIME_MAX];
     table_text(t, what);
     table_text(t, replay_time(figure(whatif_sum(w, unit, false), which), time));
-    if (whatif_difference(w)->is_there)
+    if (whatif_is_model(w, unit))
         table_text(t, replay_time(figure(whatif_sum(w, unit, true), which), time));
     else
         table_none(t);
@@ -362,11 +415,10 @@ static void print_sums(struct report *r)
     for (uint16_t i = 0; i < r->attempt->policy.unit_count; i++)
         if (r->unit == UNIT_NONE || r->unit == i)
             print_unit(r, i);
-    json_t *list = assumptions(r), *line;
-    size_t i;
+    json_t *list = assumptions(r);
     if (json_array_size(list))
         puts("\nassumed:");
-    json_array_foreach(list, i, line) printf("- %s\n", json_string_value(line));
+    print_list(list, "- ");
     json_decref(list);
 }
 
@@ -394,14 +446,18 @@ static json_t *json_sum(const struct report *r, uint16_t unit, bool model)
 static json_t *json_unit(const struct report *r, uint16_t unit)
 {
     const struct unit_policy *p = &r->attempt->policy.units[unit];
+    const struct whatif_difference *d = whatif_difference(r->attempt->model, unit);
+    char text[PARTED_MAX];
     json_t *levels = json_object();
     for (int level = 0; level < WHATIF_LEVEL_COUNT; level++)
         if (whatif_level_bytes(p, level) != UINT64_MAX)
             json_object_set_new(levels, whatif_level_name(level), cli_json_u64(whatif_level_bytes(p, level)));
-    return json_pack("{s:s, s:o, s:o, s:b, s:o, s:o}", "unit", r->names[unit], "memory_max",
-                     cli_json_u64(p->memory_max_bytes), "levels", levels, "left_record",
-                     whatif_is_model(r->attempt->model, unit), "fact", json_sum(r, unit, false), "model",
-                     json_sum(r, unit, true));
+    return json_pack(
+        "{s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o}", "unit", r->names[unit], "memory_max",
+        cli_json_u64(p->memory_max_bytes), "levels", levels, "left_record", d->is_there,
+        "counterfactual_from_us", d->is_there ? cli_json_u64(since_begin(r, d->t_us)) : json_null(),
+        "counterfactual_because", d->is_there ? json_string(say_parted(r, unit, text)) : json_null(), "fact",
+        json_sum(r, unit, false), "model", json_sum(r, unit, true));
 }
 
 static json_t *json_input(const struct replay_input *in)
@@ -419,17 +475,13 @@ static json_t *json_input(const struct replay_input *in)
 
 static void print_json(struct report *r)
 {
-    const struct whatif_difference *d = whatif_difference(r->attempt->model);
-    char text[PARTED_MAX];
     json_t *units = json_array();
     for (uint16_t i = 0; i < r->attempt->policy.unit_count; i++)
         if (r->unit == UNIT_NONE || r->unit == i)
             json_array_append_new(units, json_unit(r, i));
-    json_t *o = json_pack(
-        "{s:o, s:s, s:o, s:o, s:O, s:o, s:o}", "input", json_input(r->attempt->in), "config", r->config_path,
-        "counterfactual_from_us", d->is_there ? cli_json_u64(since_begin(r, d->t_us)) : json_null(),
-        "counterfactual_because", d->is_there ? json_string(say_parted(r, d, text)) : json_null(),
-        "decisions", r->decisions, "units", units, "assumed", assumptions(r));
+    json_t *o =
+        json_pack("{s:o, s:s, s:O, s:o, s:o}", "input", json_input(r->attempt->in), "config", r->config_path,
+                  "decisions", r->decisions, "units", units, "assumed", assumptions(r));
     json_dumpf(o, stdout, JSON_INDENT(2));
     (void)fputc('\n', stdout);
     json_decref(o);
@@ -438,7 +490,7 @@ static void print_json(struct report *r)
 void report_end(struct report *r, bool complete)
 {
     if (complete)
-        part(r);
+        part(r, UINT64_MAX, UNIT_NONE);
     if (r->table)
         table_end(r->table, "nothing would have been done");
     if (complete && r->format == CLI_FORMAT_TABLE)
@@ -447,4 +499,5 @@ void report_end(struct report *r, bool complete)
         print_json(r);
     if (r->decisions)
         json_decref(r->decisions);
+    free(r->parted);
 }

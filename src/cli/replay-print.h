@@ -10,6 +10,7 @@
 
 struct report {
     const struct attempt *attempt;
+    const struct config *config;
     const char *config_path;
     const char *const *names; /* of the units of the input */
     uint16_t unit;            /* only this one; UNIT_NONE = all */
@@ -17,7 +18,7 @@ struct report {
     enum cli_format format;
     struct table *table; /* table, CSV */
     json_t *decisions;   /* JSON */
-    bool parted;         /* the row that says so is out */
+    bool *parted;        /* by unit: the row that says so is out */
 };
 
 int report_begin(struct report *r);                                    /* 0, or a cli_exit after telling */

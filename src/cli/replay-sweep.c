@@ -67,19 +67,36 @@ static struct config_unit *default_unit(struct trial *t)
     return c->unit_count == 1 ? c->units : NULL;
 }
 
-static int split_values(struct sweep_key *k, char *values)
+static int add_value(struct sweep_key *k, const char *value)
 {
-    for (char *save = NULL, *v = strtok_r(values, ",", &save); v; v = strtok_r(NULL, ",", &save)) {
-        if (k->value_count == ROWS_MAX) {
-            fprintf(stderr, "weir replay: --sweep %s has more than %d values\n", k->title, ROWS_MAX);
+    if (k->value_count == ROWS_MAX) {
+        fprintf(stderr, "weir replay: --sweep %s has more than %d values\n", k->title, ROWS_MAX);
+        return CLI_EXIT_USAGE;
+    }
+    for (size_t i = 0; i < k->value_count; i++)
+        if (strcmp(k->values[i], value) == 0) {
+            fprintf(stderr, "weir replay: --sweep %s: the value %s is given twice\n", k->title, value);
             return CLI_EXIT_USAGE;
         }
-        k->values[k->value_count++] = v;
+    k->values[k->value_count++] = value;
+    return 0;
+}
+
+static int split_values(struct sweep_key *k, char *values)
+{
+    if (!*values) {
+        fprintf(stderr, "weir replay: --sweep %s has no values; write %s=A,B\n", k->title, k->title);
+        return CLI_EXIT_USAGE;
     }
-    if (k->value_count)
-        return 0;
-    fprintf(stderr, "weir replay: --sweep %s has no values; write %s=A,B\n", k->title, k->title);
-    return CLI_EXIT_USAGE;
+    int r = 0;
+    for (char *v; r == 0 && (v = strsep(&values, ","));) {
+        if (!*v) {
+            fprintf(stderr, "weir replay: --sweep %s has an empty value; write %s=A,B\n", k->title, k->title);
+            return CLI_EXIT_USAGE;
+        }
+        r = add_value(k, v);
+    }
+    return r;
 }
 
 static int check_key(const struct sweep *s, const struct sweep_key *k, bool has_unit)
@@ -230,7 +247,7 @@ static void put_row(struct sweep *s, const struct attempt *a, const char *const 
     (void)snprintf(text, sizeof(text), "%s at %s", decision_kind_name(s->first.kind),
                    replay_time(s->first.t_us - a->in->start_us, time));
     table_text(s->table, s->has_first ? text : NULL);
-    const struct whatif_difference *d = whatif_difference(w);
+    const struct whatif_difference *d = whatif_difference(w, s->shown);
     table_text(s->table, d->is_there ? replay_time(d->t_us - a->in->start_us, time) : NULL);
     table_row(s->table);
 }

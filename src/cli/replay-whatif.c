@@ -109,6 +109,7 @@ static int try_once(struct trial *t)
     int r = attempt_init(&a, &t->in, &t->config, t->unit_name);
     struct report report = {
         .attempt = &a,
+        .config = &t->config,
         .config_path = t->args->config,
         .names = t->in.path ? &t->unit_name : t->in.name_list,
         .unit = t->unit,
@@ -140,6 +141,12 @@ int replay_whatif(const struct cli_args *args)
         t.in.path = word;
     else if (word && cli_parse_run(word, 1, &run) < 0) {
         fprintf(stderr, "weir replay: there is no file '%s', and it is no run; a run is a number or last\n",
+                word);
+        return CLI_EXIT_USAGE;
+    }
+    if (t.in.path && args->name) {
+        fprintf(stderr,
+                "weir replay: -n names a supervisor, and %s is a trace, which has none; leave it out\n",
                 word);
         return CLI_EXIT_USAGE;
     }

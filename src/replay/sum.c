@@ -54,7 +54,7 @@ void sum_advance(struct sum *s, uint64_t t_us)
     s->now_us = t_us;
     for (uint32_t i = 0; passed && i < s->policy->unit_count; i++) {
         struct sum_unit *u = &s->units[i];
-        struct whatif_sum *sum = &u->sums[s->model];
+        struct whatif_sum *sum = &u->sums[u->model];
         sum->throttled_us += u->throttled ? passed : 0;
         sum->held_us += u->held ? passed : 0;
         sum->down_us += u->down ? passed : 0;
@@ -72,7 +72,7 @@ static uint64_t used(const struct sample *sample)
 static void add_time(const struct sum *s, uint16_t unit, uint64_t passed)
 {
     struct sum_unit *u = &s->units[unit];
-    struct whatif_sum *sum = &u->sums[s->model];
+    struct whatif_sum *sum = &u->sums[u->model];
     if (passed > s->hole_us) {
         sum->holes++;
         return;
@@ -85,7 +85,7 @@ static void add_time(const struct sum *s, uint16_t unit, uint64_t passed)
 void sum_reading(struct sum *s, const struct event *e)
 {
     struct sum_unit *u = &s->units[e->unit];
-    struct whatif_sum *sum = &u->sums[s->model];
+    struct whatif_sum *sum = &u->sums[u->model];
     if (!sample_has(&e->sample, SAMPLE_MEMORY_CURRENT))
         return;
     uint64_t bytes = used(&e->sample);
@@ -106,12 +106,12 @@ static bool is_for_memory(const struct decision *d)
     return d->reason != REASON_OPERATOR && d->reason != REASON_RESPAWN_WAIT;
 }
 
-void sum_decision(struct sum *s, const struct decision *d)
+void sum_decision(struct sum *s, const struct decision *d, bool model)
 {
     if (d->unit == UNIT_NONE)
         return;
     struct sum_unit *u = &s->units[d->unit];
-    struct whatif_sum *sum = &u->sums[s->model];
+    struct whatif_sum *sum = &u->sums[model];
     sum->count[d->kind]++;
     if (d->kind == DECISION_RESTART && is_for_memory(d)) {
         sum->recycles += d->amount[0] != 0;

@@ -7,6 +7,7 @@
 
 struct sum_unit {
     struct whatif_sum sums[2]; /* facts, model */
+    bool model;                /* what comes is added to the model's side */
     bool throttled, held, down;
     bool has_last; /* a reading of this life */
     uint32_t generation;
@@ -16,7 +17,6 @@ struct sum_unit {
 struct sum {
     const struct policy *policy;
     uint64_t hole_us, now_us;
-    bool model; /* what comes is added to the model's side */
     struct sum_unit *units;
 };
 
@@ -25,6 +25,6 @@ void sum_deinit(struct sum *s);
 /* Time goes on to this; states last until then. */
 void sum_advance(struct sum *s, uint64_t t_us);
 void sum_reading(struct sum *s, const struct event *e);
-void sum_decision(struct sum *s, const struct decision *d);
+void sum_decision(struct sum *s, const struct decision *d, bool model);
 
 #endif

@@ -2,7 +2,8 @@
 /*
  * Record and engine side by side, until they part; see the header.
  *
- * Each unit is on record until the first decision about it that does something else than the recorded one. What the
+ * Each unit is on record until the first decision about it that does something else than the recorded one, or until the
+ * server that starts it, itself off the record, is started or ended. What the
  * record tells of it after that is put on its tape only, and host.c answers in its place. Readings of a unit of the model
  * all come from its tape: those of the life in which it left the record at the same times, those of a new life from its
  * beginning.
@@ -34,8 +35,9 @@ struct play {
     struct tape tape;
     bool on; /* a life of the model goes on */
     bool beyond;
-    uint64_t start_us; /* of the life that is played */
-    uint64_t last_us;  /* of the last reading that was given */
+    struct whatif_difference difference; /* where it left the record */
+    uint64_t start_us;                   /* of the life that is played */
+    uint64_t last_us;                    /* of the last reading that was given */
     size_t next;
 };
 
@@ -48,7 +50,7 @@ struct whatif {
     struct sum sum;
     struct pair pairs[PAIRS];
     uint64_t pair_count;
-    struct whatif_difference difference;
+    bool left; /* some unit left the record before this step */
     uint64_t now_us, seq, policies_skipped;
 };
 
@@ -129,11 +131,11 @@ static const struct decision *nth(const struct decisions *d, uint16_t unit, size
     return NULL;
 }
 
-static void part(struct whatif *w, const struct decision *d, bool missing)
+/* The unit leaves the record here, because of this decision, its own or its server's. */
+static void part(struct whatif *w, uint16_t unit, const struct decision *d, bool missing)
 {
-    if (!w->difference.is_there)
-        w->difference = (struct whatif_difference){
-            .is_there = true, .t_us = w->now_us, .missing = missing, .decision = *d};
+    w->plays[unit].difference =
+        (struct whatif_difference){.is_there = true, .t_us = w->now_us, .missing = missing, .decision = *d};
 }
 
 /* Does the unit go on as on record? */
@@ -145,7 +147,7 @@ static bool agree(struct whatif *w, uint16_t unit, const struct decisions *recor
         if (!then && !d)
             return true;
         if (!then || !d || !do_the_same(then, d)) {
-            part(w, d ? d : then, !d);
+            part(w, unit, d ? d : then, !d);
             return false;
         }
         w->pairs[w->pair_count++ % PAIRS] = (struct pair){then->id, d->id};
@@ -180,6 +182,24 @@ static bool is_named(const struct decisions *d, uint16_t unit)
     return false;
 }
 
+/* A server that left the record is started or ended, on record or now: what it starts cannot go on as on record. */
+static void take_along(struct whatif *w, const struct decisions *of, bool missing)
+{
+    static const uint64_t kinds =
+        UINT64_C(1) << DECISION_START | UINT64_C(1) << DECISION_TERM | UINT64_C(1) << DECISION_KILL;
+    for (size_t i = 0; i < of->count; i++) {
+        const struct decision *d = &of->list[i];
+        if (d->unit >= w->o.policy->unit_count || d->observe || !w->host.units[d->unit].model ||
+            !(kinds >> d->kind & 1U))
+            continue;
+        for (uint16_t unit = 0; unit < w->o.policy->unit_count; unit++)
+            if (w->o.units[unit].server == d->unit && !w->host.units[unit].model) {
+                part(w, unit, d, missing);
+                take_over(w, unit);
+            }
+    }
+}
+
 /* Units whose decisions part from the record with this step leave it; the event's own unit is asked first. */
 static void compare(struct whatif *w, const struct decisions *recorded, const struct decisions *now,
                     uint16_t first)
@@ -193,15 +213,19 @@ static void compare(struct whatif *w, const struct decisions *recorded, const st
             !agree(w, unit, recorded, now))
             take_over(w, unit);
     }
+    take_along(w, now, false);
+    take_along(w, recorded, true);
 }
 
-/* Tells what was decided and carries it out. model: it rests on the model. */
-static int carry_out(struct whatif *w, const struct decisions *now, bool model)
+/* Tells what was decided and carries it out. event_of_model: all of it rests on the model; else only what is about units that had
+ * left the record before. */
+static int carry_out(struct whatif *w, const struct decisions *now, bool event_of_model)
 {
     int r = 0;
     for (size_t i = 0; r == 0 && i < now->count; i++) {
         const struct decision *d = &now->list[i];
-        sum_decision(&w->sum, d);
+        bool model = event_of_model || (d->unit == UNIT_NONE ? w->left : w->sum.units[d->unit].model);
+        sum_decision(&w->sum, d, model);
         if (w->o.on_decision)
             r = w->o.on_decision(w->o.user, d, model);
         if (d->unit != UNIT_NONE)
@@ -218,10 +242,19 @@ static void fit(const struct whatif *w, struct event *e)
         e->sample.value[SAMPLE_MEMORY_MAX] = limit == UINT64_MAX ? limit : limit & ~PAGE_MASK;
 }
 
+/* What comes after this step is of the model, for the units that left the record. */
+static void note_left(struct whatif *w)
+{
+    for (uint32_t i = 0; i < w->o.policy->unit_count; i++) {
+        w->sum.units[i].model = w->host.units[i].model;
+        w->left = w->left || w->host.units[i].model;
+    }
+}
+
 /* recorded: what was decided on this event; NULL: what is decided now is as good as on record. */
 static int step(struct whatif *w, struct event *e, const struct decisions *recorded)
 {
-    bool model = w->difference.is_there;
+    bool model = e->unit < w->o.policy->unit_count && w->sum.units[e->unit].model;
     w->now_us = e->t_us > w->now_us ? e->t_us : w->now_us;
     w->seq = e->seq > w->seq ? e->seq : w->seq;
     e->t_us = w->host.now_us = w->now_us;
@@ -236,7 +269,7 @@ static int step(struct whatif *w, struct event *e, const struct decisions *recor
     if (recorded)
         compare(w, recorded, &now, e->unit);
     int r = carry_out(w, &now, model);
-    w->sum.model = w->difference.is_there;
+    note_left(w);
     return r;
 }
 
@@ -380,8 +413,12 @@ static bool is_consequence(enum event_kind kind)
 
 static int feed_unit(struct whatif *w, struct event *e, const struct decisions *recorded)
 {
-    if (w->host.units[e->unit].model && is_consequence(e->kind))
-        return 0; /* readings went onto the tape */
+    if (w->host.units[e->unit].model && is_consequence(e->kind)) { /* readings went onto the tape */
+        if (recorded)
+            compare(w, recorded, &nothing, e->unit); /* what it meant for other units is missing now */
+        note_left(w);
+        return 0;
+    }
     host_note(&w->host, e);
     if (e->kind == EVENT_OUTCOME)
         e->outcome.decision_id = decision_now(w, e->outcome.decision_id);
@@ -419,9 +456,9 @@ int whatif_end(struct whatif *w, uint64_t t_us, uint64_t recorded_deadline_us)
 
 /* --- what is asked -------------------------------------------------------------------------------- */
 
-const struct whatif_difference *whatif_difference(const struct whatif *w)
+const struct whatif_difference *whatif_difference(const struct whatif *w, uint16_t unit)
 {
-    return &w->difference;
+    return &w->plays[unit].difference;
 }
 
 const struct whatif_sum *whatif_sum(const struct whatif *w, uint16_t unit, bool model)

@@ -296,7 +296,8 @@ replay_agrees() {
 # The last run judged by its own config, as if that were another policy: it never leaves the record.
 own_policy_agrees() {
     local told
-    told=$(weir replay last -c "$C" --json 2>&1 | jq -r '.counterfactual_because // "all of it is fact"' 2>&1)
+    told=$(weir replay last -c "$C" --json 2>&1 |
+      jq -r '[.units[].counterfactual_because | values] | first // "all of it is fact"' 2>&1)
     is "$told" "all of it is fact" "its own config decides the same, told as another policy"
 }
 

@@ -83,6 +83,10 @@ refuse 0 '^92% +94% ' "$log" -c demo.ini --sweep throttle_at=90%,92% --sweep res
 refuse 2 'restart_at .* must be below critical_at' "$log" -c demo.ini --sweep throttle_at=90% --sweep restart_at=99%
 refuse 2 "is not KEY=A,B" "$log" -c demo.ini --sweep restart_at
 refuse 2 'has no values' "$log" -c demo.ini --sweep restart_at=
+refuse 2 'memory_max: the value 3G is given twice' "$log" -c demo.ini --sweep memory_max=3G,4G,3G
+refuse 2 'memory_max has an empty value' "$log" -c demo.ini --sweep memory_max=3G,,4G
+refuse 2 'memory_max has an empty value' "$log" -c demo.ini --sweep memory_max=3G,
+refuse 2 '-n names a supervisor, and .* is a trace' "$log" -c demo.ini -n demo
 refuse 2 "nobody.restart_at: demo.ini has no unit 'nobody'" "$log" -c demo.ini --sweep nobody.restart_at=90%
 refuse 2 'which unit is .* a trace of' "$log" -c "$work/two.ini" --sweep restart_at=80%
 refuse 2 'the trace is judged as unit worker; say -u server' "$log" -c demo.ini --sweep server.memory_max=1G,2G

@@ -239,7 +239,7 @@ static void test_another_policy_leaves_the_record(void **state)
     assert_non_null(
         strstr(output, "\n13.000s   7  fact   ask worker to give memory back: memory.current 520M"));
     assert_non_null(
-        strstr(output, "from here on the readings are counterfactual: not on record: ask worker"));
+        strstr(output, "from here on the readings of worker are counterfactual: not on record: ask worker"));
     assert_non_null(strstr(output, "\nworker, memory_max 1000M\n"));
     assert_null(strstr(output, "\nserver, "));
 }
@@ -274,8 +274,23 @@ static void test_a_unit_that_the_config_lacks_is_not_started(void **state)
     (void)state;
     cli_caught_config(&h); /* has a server only */
     assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){0}), CLI_EXIT_OK);
-    assert_non_null(strstr(output, "has no unit worker: it is not started"));
-    assert_non_null(strstr(output, "on record, not now: start worker"));
+    const char *lacks = strstr(output, "has no unit worker, which the run had: it is not started");
+    assert_non_null(lacks);
+    assert_true(lacks < strstr(output, " TIME ")); /* before the first row */
+    assert_non_null(
+        strstr(output, "readings of worker are counterfactual: on record, not now: start worker"));
+    /* and the server has nothing to do with it */
+    assert_null(strstr(output, "readings of server are"));
+    assert_null(strstr(output, "  model  "));
+}
+
+static void test_a_unit_that_the_run_had_not_is_told(void **state)
+{
+    (void)state;
+    config_says("[unit extra]\nexec = /bin/true");
+    assert_int_equal(cli_caught(&h, cmd_replay, (struct cli_args){0}), CLI_EXIT_OK);
+    assert_non_null(strstr(output, "has a unit extra, which the run had not: it is left out"));
+    assert_null(strstr(output, "counterfactual"));
 }
 
 static void test_a_run_that_is_not_there(void **state)
@@ -301,6 +316,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_less_done_than_on_record_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_sweep_has_a_row_for_each_value, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_unit_that_the_config_lacks_is_not_started, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_unit_that_the_run_had_not_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_run_that_is_not_there, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -251,7 +251,7 @@ static void same_bytes(void)
             assert_false(t->model[n]);
         }
     assert_int_equal(n, t->count);
-    assert_false(whatif_difference(t->whatif)->is_there);
+    assert_false(whatif_difference(t->whatif, 0)->is_there);
     assert_false(whatif_is_model(t->whatif, 0));
     assert_int_equal(whatif_sum(t->whatif, 0, true)->readings, 0);
     told_free(t);
@@ -287,7 +287,7 @@ static void test_what_only_tells_parts_nothing(void **state)
     t->unit.recycle_cost_permyriad = 9000; /* asked for only when recycling costs a lot */
     t->policy.fast_interval_us = 10 * MS;  /* the record has the readings that it has */
     try(t);
-    assert_false(whatif_difference(t->whatif)->is_there);
+    assert_false(whatif_difference(t->whatif, 0)->is_there);
     assert_int_equal(count_of(t, DECISION_RESTART), recorded_of(DECISION_RESTART));
     told_free(t);
 }
@@ -304,7 +304,7 @@ static void test_a_later_restart_is_a_guess_from_the_recorded_one_on(void **stat
     t->unit.ladder.restart_hold_us = 3 * SEC; /* it is held back for longer before the level says restart */
     t->unit.ladder.restart_eta_us = 0;
     try(t);
-    const struct whatif_difference *d = whatif_difference(t->whatif);
+    const struct whatif_difference *d = whatif_difference(t->whatif, 0);
     assert_true(d->is_there);
     assert_true(d->missing); /* what was done then is not done now */
     assert_int_equal(d->t_us, then->t_us);
@@ -325,9 +325,9 @@ static void test_new_lives_go_like_the_recorded_one(void **state)
     t->unit.ladder.restart_permyriad = 7800;
     t->unit.ladder.throttle_permyriad = 7000;
     try(t);
-    assert_true(whatif_difference(t->whatif)->is_there);
-    assert_false(whatif_difference(t->whatif)->missing);
-    assert_int_equal(whatif_difference(t->whatif)->decision.kind, DECISION_THROTTLE);
+    assert_true(whatif_difference(t->whatif, 0)->is_there);
+    assert_false(whatif_difference(t->whatif, 0)->missing);
+    assert_int_equal(whatif_difference(t->whatif, 0)->decision.kind, DECISION_THROTTLE);
     size_t restarts = count_of(t, DECISION_RESTART);
     assert_true(restarts >= 3);
     /* one life is as long as the other, within a reading */
@@ -349,7 +349,7 @@ static void test_a_deadline_of_the_new_policy_is_kept_on_time(void **state)
     try(t);
     const struct decision *throttle = nth(t, DECISION_THROTTLE, 0), *end = nth(t, DECISION_UNTHROTTLE, 0);
     assert_int_equal(end->t_us, throttle->t_us + 1234 * MS);
-    assert_int_equal(whatif_difference(t->whatif)->t_us, end->t_us);
+    assert_int_equal(whatif_difference(t->whatif, 0)->t_us, end->t_us);
     told_free(t);
 }
 
@@ -359,7 +359,7 @@ static void test_observing_does_nothing(void **state)
     struct told *t = told_new();
     t->unit.mode = UNIT_MODE_OBSERVE;
     try(t);
-    assert_true(whatif_difference(t->whatif)->missing);
+    assert_true(whatif_difference(t->whatif, 0)->missing);
     assert_int_equal(count_of(t, DECISION_TERM), 0);
     assert_true(count_of(t, DECISION_RESTART) > 0);
     assert_true(nth(t, DECISION_RESTART, 0)->observe);
@@ -436,6 +436,51 @@ static void test_any_policy_can_be_tried(void **state)
 
 /* --- other records -------------------------------------------------------------------------------- */
 
+/* A server, and a wrapped unit. The policy that is tried does not start the server; at the
+ * end of the record: where the second unit left it. */
+static struct whatif_difference without_the_server(uint16_t server)
+{
+    struct kit k;
+    struct whatif *whatif;
+    kit_init(&k, 2);
+    k.units[1].kind = UNIT_KIND_WRAPPED;
+    struct unit_policy tried[2] = {k.units[0], k.units[1]};
+    struct policy policy = k.policy;
+    policy.units = tried;
+    tried[0].enabled = false;
+    struct whatif_unit habits[2] = {{.server = UNIT_NONE}, {.server = server}};
+    const struct whatif_options o = {.policy = &policy, .units = habits, .hole_us = SEC};
+    assert_int_equal(whatif_new(&o, &whatif), 0);
+    struct event events[] = {{.kind = EVENT_RUN, .unit = UNIT_NONE},
+                             {.kind = EVENT_SPAWNED, .generation = 1, .spawned = {.pid = 100}}};
+    for (uint64_t s = 0; s < ARRAY_SIZE(events); s++) {
+        kit_step(&k, s * SEC, events[s]);
+        events[s].t_us = s * SEC;
+        events[s].seq = k.seq;
+        struct whatif_input in = {.event = &events[s],
+                                  .recorded = k.decisions,
+                                  .recorded_count = (size_t)k.count,
+                                  .recorded_deadline_us = USEC_INFINITY};
+        assert_int_equal(whatif_feed(whatif, &in), 0);
+    }
+    assert_true(whatif_is_model(whatif, 0));
+    struct whatif_difference d = *whatif_difference(whatif, 1);
+    assert_int_equal(d.is_there, whatif_is_model(whatif, 1));
+    whatif_free(whatif);
+    kit_deinit(&k);
+    return d;
+}
+
+static void test_units_leave_the_record_each_for_itself(void **state)
+{
+    (void)state;
+    assert_false(without_the_server(UNIT_NONE).is_there);
+    struct whatif_difference started = without_the_server(0);
+    assert_true(started.is_there && started.missing);
+    assert_int_equal(started.decision.unit, 0);
+    assert_int_equal(started.decision.kind, DECISION_START);
+}
+
 static void test_an_operator_is_obeyed_in_the_model(void **state)
 {
     (void)state;
@@ -450,7 +495,7 @@ static void test_an_operator_is_obeyed_in_the_model(void **state)
     struct told *t = told_new();
     t->unit.ladder.notify_permyriad = 5000;
     try(t);
-    assert_int_equal(whatif_difference(t->whatif)->decision.kind, DECISION_NOTIFY);
+    assert_int_equal(whatif_difference(t->whatif, 0)->decision.kind, DECISION_NOTIFY);
     const struct decision *d = nth(t, DECISION_STOP, 0);
     assert_int_equal(d->t_us, 12 * SEC + 500 * MS);
     assert_int_equal(nth(t, DECISION_CLEAN, 0)->t_us, d->t_us + 305 * MS);
@@ -560,6 +605,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_limit_in_the_readings_follows_the_policy, setup, teardown),
         cmocka_unit_test_setup_teardown(test_any_policy_can_be_tried, setup, teardown),
         cmocka_unit_test(test_late_deadlines_are_fed_as_they_came),
+        cmocka_unit_test(test_units_leave_the_record_each_for_itself),
         cmocka_unit_test(test_an_operator_is_obeyed_in_the_model),
         cmocka_unit_test(test_a_process_that_ends_by_itself_does_so_in_the_model),
         cmocka_unit_test(test_sums_leave_holes_out),

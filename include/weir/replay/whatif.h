@@ -102,14 +102,14 @@ int whatif_feed(struct whatif *w, const struct whatif_input *in);
 /* The record ends here: lets the model go on to this time. */
 int whatif_end(struct whatif *w, uint64_t t_us, uint64_t recorded_deadline_us);
 
-/* Where facts end. */
+/* Where a unit's facts end, and the decision that ended them: about the unit, or about the server that starts it. */
 struct whatif_difference {
     bool is_there;
     uint64_t t_us;
     bool missing; /* the decision is on record and is not made now; else: made now, not on record */
     struct decision decision;
 };
-const struct whatif_difference *whatif_difference(const struct whatif *w);
+const struct whatif_difference *whatif_difference(const struct whatif *w, uint16_t unit);
 const struct whatif_sum *whatif_sum(const struct whatif *w, uint16_t unit, bool model);
 /* Recorded changes of a policy that were passed over. */
 uint64_t whatif_policies_skipped(const struct whatif *w);
