@@ -14,7 +14,8 @@
 #include "weir/base/cleanup.h"
 #include "weir/base/units.h"
 
-#define TRACE_LINE_MAX 256 /* chosen: the longest line of such a log has some 60 bytes */
+#define TRACE_LINE_MAX 256     /* chosen: the longest line of such a log has some 60 bytes */
+#define TRACE_ROWS_MAX 4000000 /* chosen: 46 days at one a second, 128 MB */
 
 /* --- traces --------------------------------------------------------------------------------------- */
 
@@ -36,22 +37,57 @@ static int add_row(struct trace_log *t, const struct trace_row *row)
     return 0;
 }
 
+static bool begins_with(const char *line, const char *bytes)
+{
+    return strncmp(line, bytes, strlen(bytes)) == 0;
+}
+
+/* What is wrong with a line that is none of such a log, where it can be told: the first column that is not a number, or
+ * not there. */
+static void say_wrong(const char *line, char *buf, size_t size)
+{
+    static const char *const columns[] = {"Time(s)", "RSS(MB)", "VSZ(MB)", "Threads"};
+    bool is_row = line[strspn(line, "-")] >= '0' && line[strspn(line, "-")] <= '9';
+    buf[0] = '\0';
+    if (begins_with(line, "\xef\xbb\xbf"))
+        (void)snprintf(buf, size, " (it begins with a byte order mark; save the log without one)");
+    else if (begins_with(line, "\xff\xfe") || begins_with(line, "\xfe\xff"))
+        (void)snprintf(buf, size, " (it is UTF-16; save the log as plain text)");
+    for (size_t i = 0; is_row && !*buf && i < ARRAY_SIZE(columns); i++) {
+        line += strspn(line, " \t");
+        size_t length = strcspn(line, ",\r\n");
+        if (length == 0)
+            (void)snprintf(buf, size, " (it has no %s)", columns[i]);
+        else if (line[0] == '-')
+            (void)snprintf(buf, size, " (%s is negative: %.*s)", columns[i], (int)length, line);
+        else if (strspn(line, "0123456789. \t") < length)
+            (void)snprintf(buf, size, " (%s is not a number: %.*s)", columns[i], (int)length, line);
+        line += length + (line[length] == ',');
+    }
+}
+
 static int read_line(struct trace_log *t, const char *line, const char *where, struct err *reterr)
 {
     struct trace_row row;
     int kind = trace_parse_line(line, &row);
+    char wrong[TRACE_LINE_MAX + 64];
+    if (kind < 0)
+        say_wrong(line, wrong, sizeof(wrong));
     if (kind < 0)
         return err_set(
             reterr, -EINVAL,
-            "%s is no line of a monitor log; wanted are rows such as '21, 2542.44, 411751.00, 63' under "
+            "%s is no line of a monitor log%s; wanted are rows such as '21, 2542.44, 411751.00, 63' under "
             "'Time(s), RSS(MB), VSZ(MB), Threads'",
-            where);
+            where, wrong);
     if (kind == TRACE_LINE_TERMINATED)
         t->terminated = true;
     if (kind != TRACE_LINE_ROW)
         return 0;
     if (t->count && row.t_us <= t->rows[t->count - 1].t_us)
         return err_set(reterr, -EINVAL, "%s: the time does not rise; one log has one recording", where);
+    if (t->count == TRACE_ROWS_MAX)
+        return err_set(reterr, -E2BIG, "%s: a trace has at most %d readings; cut it into pieces", where,
+                       TRACE_ROWS_MAX);
     return add_row(t, &row) < 0 ? err_errno(reterr, -ENOMEM, "%s", where) : 0;
 }
 
@@ -61,7 +97,8 @@ static int read_lines(FILE *f, const char *path, struct trace_log *t, struct err
     for (unsigned long number = 1; fgets(line, sizeof(line), f); number++) {
         (void)snprintf(where, sizeof(where), "%s:%lu", path, number);
         /* a line that is too long, or has a NUL in it, has lost its end */
-        if (!strchr(line, '\n') && !feof(f))
+        if (!strchr(line, '\n') && !feof(f) && !begins_with(line, "\xff\xfe") &&
+            !begins_with(line, "\xfe\xff"))
             line[0] = '?';
         int r = read_line(t, line, where, reterr);
         if (r < 0)

@@ -65,7 +65,18 @@ refuse 2 "no file '$work/none.log', and it is no run" "$work/none.log" -c demo.i
 refuse 1 'is a folder, not a monitor log' "$work/folder" -c demo.ini
 refuse 1 'empty.log has no readings' "$work/empty.log" -c demo.ini
 refuse 1 'header.log has no readings' "$work/header.log" -c demo.ini
-refuse 1 'broken.log:2 is no line of a monitor log; wanted are rows such as' "$work/broken.log" -c demo.ini
+refuse 1 'broken.log:2 is no line of a monitor log .VSZ.MB. is not a number: x.; wanted' "$work/broken.log" -c demo.ini
+printf '\357\273\2770, 1.00, 2.00, 3\n' >"$work/bom.log"
+printf '\377\3760\0,\0\n' >"$work/utf16.log"
+printf '0, 1.00, 2.00\n' >"$work/short.log"
+printf '0, -1.00, 2.00, 3\n' >"$work/negative.log"
+refuse 1 'bom.log:1 .*begins with a byte order mark' "$work/bom.log" -c demo.ini
+refuse 1 'utf16.log:1 .*it is UTF-16' "$work/utf16.log" -c demo.ini
+refuse 1 'short.log:1 .*it has no Threads' "$work/short.log" -c demo.ini
+refuse 1 'negative.log:1 .*RSS.MB. is negative: -1.00' "$work/negative.log" -c demo.ini
+seq -f '%.0f, 1.00, 2.00, 3' 0 4000000 >"$work/long.log"
+refuse 1 'long.log:4000001: a trace has at most 4000000 readings' "$work/long.log" -c demo.ini
+rm -f "$work/long.log"
 refuse 1 'again.log:2: the time does not rise' "$work/again.log" -c demo.ini
 refuse 1 'nul.log:2 is no line' "$work/nul.log" -c demo.ini
 refuse 1 ':1 is no line of a monitor log' "$weir" -c demo.ini
