@@ -235,10 +235,8 @@ static const struct limited_metric {
     const char *key;
     bool (*is_there)(const struct config_unit *u);
 } limited_metrics[] = {
-    {METRIC_MEMORY_MAX, "memory_max", has_memory_max},
-    {METRIC_MEMORY_HEADROOM, "memory_max", has_memory_max},
-    {METRIC_MEMORY_ETA, "memory_max", has_memory_max},
-    {METRIC_MEMORY_JUMP, "memory_max", has_memory_max},
+    {METRIC_MEMORY_MAX, "memory_max", has_memory_max}, {METRIC_MEMORY_HEADROOM, "memory_max", has_memory_max},
+    {METRIC_MEMORY_ETA, "memory_max", has_memory_max}, {METRIC_MEMORY_JUMP, "memory_max", has_memory_max},
     {METRIC_PIDS_MAX, "pids_max", has_pids_max},
 };
 

@@ -29,14 +29,14 @@ struct cli_args {
     const char *since, *until;
     const char *run; /* --run N: history of one run; "last" (default for some), "all" */
     enum cli_format format;
-    bool follow;              /* -f */
-    bool keep;                /* stop --keep */
-    bool verbose;             /* -v */
-    bool explain;             /* check --explain */
-    bool all;                 /* -a, --all: also what is left out by default */
-    bool recorded;            /* replay --recorded */
-    unsigned limit;           /* --limit N; 0 = not given */
-    const char **sweep;       /* replay --sweep KEY=A,B,...: each one given */
+    bool follow;        /* -f */
+    bool keep;          /* stop --keep */
+    bool verbose;       /* -v */
+    bool explain;       /* check --explain */
+    bool all;           /* -a, --all: also what is left out by default */
+    bool recorded;      /* replay --recorded */
+    unsigned limit;     /* --limit N; 0 = not given */
+    const char **sweep; /* replay --sweep KEY=A,B,...: each one given */
     size_t sweep_count;
     const char *const *words; /* positional arguments, without the command's own name(s) */
     size_t word_count;
