@@ -274,7 +274,7 @@ static void look_at_policy(struct sweep *s, const struct policy *p, size_t row)
 
 static int try_row(struct sweep *s, size_t row)
 {
-    const char *values[KEYS_MAX];
+    const char *values[KEYS_MAX] = {NULL};
     struct attempt a = {0};
     s->has_first = false;
     int r = set_row(s, row, values);
@@ -295,7 +295,7 @@ static int choose_shown(struct sweep *s)
 {
     const struct replay_input *in = &s->trial->in;
     s->shown = 0;
-    if (in->path)
+    if (in->path || !s->keys[0].unit) /* a trace is of one unit */
         return 0;
     while (s->shown < in->name_count && strcmp(in->name_list[s->shown], s->keys[0].unit->name) != 0)
         s->shown++;
@@ -308,7 +308,7 @@ static int choose_shown(struct sweep *s)
 
 static int prepare(struct sweep *s)
 {
-    const char *values[KEYS_MAX];
+    const char *values[KEYS_MAX] = {NULL};
     const struct cli_args *args = s->trial->args;
     int r = 0;
     for (size_t i = 0; r == 0 && i < args->sweep_count; i++)

@@ -108,9 +108,9 @@ static void fill_run(struct attempt *a, const struct policy *own)
 {
     a->policy.seed = a->record.policy.seed;
     a->policy.unit_count = a->record.policy.unit_count;
-    for (uint16_t i = 0; i < a->policy.unit_count; i++)
-        fill_run_unit(a, own, i);
-    for (uint16_t i = 0; i < a->policy.unit_count; i++)
+    for (uint32_t i = 0; i < a->policy.unit_count; i++)
+        fill_run_unit(a, own, (uint16_t)i);
+    for (uint32_t i = 0; i < a->policy.unit_count; i++)
         if (!a->left_out[i])
             translate_after(a, own, &a->policy.units[i]);
         else

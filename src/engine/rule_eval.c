@@ -426,12 +426,21 @@ static void hold(struct rule_eval *x, const struct rule_node *n, struct value *v
     v->truth = TRUTH_FALSE;
 }
 
+static uint32_t operands(enum rule_op op)
+{
+    if (op == RULE_OP_COMPARE)
+        return 0;
+    return op == RULE_OP_AND || op == RULE_OP_OR ? 2 : 1;
+}
+
 enum truth rule_eval(struct rule_eval *x, const struct rule_condition *c, struct rule_fact *ret_fact)
 {
     struct value stack[RULE_NODES_MAX];
     uint32_t depth = 0;
     for (uint32_t i = 0; i < c->count; i++) {
         const struct rule_node *n = &c->nodes[i];
+        if (depth < operands(n->op) || depth == RULE_NODES_MAX)
+            return TRUTH_UNKNOWN; /* no condition that the parser makes */
         switch (n->op) {
         case RULE_OP_COMPARE:
             stack[depth++] = compare(x, n);
