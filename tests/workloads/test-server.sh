@@ -53,6 +53,8 @@ serve killed --generate 20
 check "healthy" healthy
 until_true 10 documents_reach 7
 victim=$(worker_pid)
+kill -STOP "$victim" # what it is given from now on it does not answer: in a second the next document is in its hands
+sleep 1
 kill -9 "$victim"
 http POST /rpc '{"jsonrpc":"2.0","id":"s","method":"search","params":{"query":"x","options":{"limit":1}}}' >"$scratch/search" &
 searcher=$!
