@@ -77,10 +77,12 @@ static int set_option(const struct cli_command *c, const struct cli_option_info 
         if (parse_u64(value, &number) < 0 || number == 0 || number > UINT32_MAX)
             return usage_error(c, "--limit takes a number from 1 on, not", value);
         args->limit = (unsigned)number;
-    } else if (o->bit == OPTION_JSON)
-        args->format = CLI_FORMAT_JSON;
-    else if (o->bit == OPTION_CSV)
-        args->format = CLI_FORMAT_CSV;
+    } else if (o->bit == OPTION_JSON || o->bit == OPTION_CSV) {
+        enum cli_format format = o->bit == OPTION_JSON ? CLI_FORMAT_JSON : CLI_FORMAT_CSV;
+        if (args->format != CLI_FORMAT_TABLE && args->format != format)
+            return usage_error(c, "JSON and CSV are asked for; give one of", "--json and --csv");
+        args->format = format;
+    }
     args->follow |= o->bit == OPTION_FOLLOW;
     args->keep |= o->bit == OPTION_KEEP;
     args->all |= o->bit == OPTION_ALL;

@@ -34,6 +34,8 @@ check 'unknown command, nothing near' 2 "unknown command 'xyzzy'; 'weir --help'"
 check 'unknown option' 2 "weir status: unknown option --foo" status --foo
 check 'option of another command' 2 "unknown option --csv" status --csv
 check 'value missing' 2 'a value is missing after -c' status -c
+check 'two formats' 2 'give one of --json and --csv' history --json --csv
+check 'two formats, the other way' 2 'give one of --json and --csv' replay --csv --json
 check 'flag with value' 2 'takes no value' status --json=1
 check 'number wanted' 2 'takes a number from 1 on, not x' history --limit x
 check 'number from 1' 2 'takes a number from 1 on, not 0' history --limit 0
