@@ -15,8 +15,8 @@
 #include "weir/base/fdio.h"
 
 #define PIPE_BYTES       (1024 * 1024) /* /proc/sys/fs/pipe-max-size as Linux sets it; less is fine */
-#define OWN_FDS_MAX      1024          /* chosen: above it descriptors of the gate's are left for exec to close */
-#define EXIT_NOT_FOUND   127           /* as shells say */
+#define OWN_FDS_MAX      1024 /* chosen: above it descriptors of the gate's are left for exec to close */
+#define EXIT_NOT_FOUND   127  /* as shells say */
 #define EXIT_CANNOT_EXEC 126
 
 void child_init(struct child *c)

@@ -30,15 +30,15 @@ struct child_origin {
 };
 
 struct child {
-    pid_t pid;       /* 0 = none */
-    int go_fd;       /* owned: writing lets it exec; -1 = it was let go */
-    int exec_fd;     /* owned: tells whether it could; -1 = told */
-    int memory_fd;   /* owned: memory.current of its cgroup; -1 = not known */
-    struct end in;   /* its stdin, for writing */
-    struct end out;  /* its stdout, for reading */
+    pid_t pid;      /* 0 = none */
+    int go_fd;      /* owned: writing lets it exec; -1 = it was let go */
+    int exec_fd;    /* owned: tells whether it could; -1 = told */
+    int memory_fd;  /* owned: memory.current of its cgroup; -1 = not known */
+    struct end in;  /* its stdin, for writing */
+    struct end out; /* its stdout, for reading */
     uint32_t generation;
     bool let_go;
-    int exec_error;  /* errno; 0 = it could */
+    int exec_error; /* errno; 0 = it could */
 };
 
 void child_init(struct child *c);

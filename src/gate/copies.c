@@ -193,4 +193,3 @@ ssize_t copy_read(const struct copies *c, const struct copy *copy, uint64_t offs
     *ret = buf;
     return n < 0 ? -errno : n;
 }
-

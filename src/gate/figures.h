@@ -11,9 +11,10 @@
 
 #include "weir/gate/link.h"
 
-#define FIGURES_OTHER     GATE_METHODS_MAX /* the place of "(other)" */
-#define FIGURES_COUNT     (GATE_METHODS_MAX + 1)
-#define FIGURES_WINDOW_US 10000000U /* of latency_p99_us in struct gate_state: of 10 s at least, of 20 at most */
+#define FIGURES_OTHER GATE_METHODS_MAX /* the place of "(other)" */
+#define FIGURES_COUNT (GATE_METHODS_MAX + 1)
+#define FIGURES_WINDOW_US                                                                                    \
+    10000000U /* of latency_p99_us in struct gate_state: of 10 s at least, of 20 at most */
 
 struct figures {
     struct gate_method method[FIGURES_COUNT];

@@ -44,22 +44,23 @@ struct handshake {
 
 struct requests {
     struct stream stream;
-    struct copy copy;    /* of the line that is on its way in parts */
-    bool copy_off;       /* not to be kept, or could not be */
-    bool cut;            /* the line's worker ended in the middle of it: it is read on, for the copy */
-    bool unsent;         /* the line was let through, the worker ended before its first byte */
-    bool rejecting;      /* the line is swallowed, and answered with an error at its end */
+    struct copy copy; /* of the line that is on its way in parts */
+    bool copy_off;    /* not to be kept, or could not be */
+    bool cut;         /* the line's worker ended in the middle of it: it is read on, for the copy */
+    bool unsent;      /* the line was let through, the worker ended before its first byte */
+    bool rejecting;   /* the line is swallowed, and answered with an error at its end */
     enum gate_failure failure;
     uint64_t long_offset; /* where it begins in what was written to the worker */
     uint64_t long_memory; /* memory.current then; 0 = not known, or others were in flight */
     uint64_t counted;     /* lines that are in the figures: one that was recalled is not counted again */
     bool waits;           /* the line in front must wait */
     bool closed_told;
+    uint64_t hungup_us; /* since when the worker's stdin is closed, while it lives; 0 = it is not */
 };
 
 struct answers {
     struct stream stream;
-    bool dead; /* the server does not read any more */
+    bool dead;         /* the server does not read any more */
     uint64_t ended_us; /* since when the worker's output is closed, while it lives; 0 = it is not */
     bool closed;       /* that was passed on */
 };
@@ -70,13 +71,14 @@ struct ending {
     pid_t pid;
     int status; /* as of waitpid(2) */
     uint64_t since_us;
-    size_t must_read; /* bytes that were in its pipe when it ended */
-    uint64_t told_us; /* 0 = the supervisor does not know yet */
+    uint64_t read_until; /* bytes of its output, with those that were in the pipe when it ended */
+    uint64_t told_us;    /* 0 = the supervisor does not know yet */
     bool has_cause;
     bool waited; /* it never ran: it ended while it waited for its place */
 };
 
-#define TELL_NOTES_MAX 64U /* chosen: notes that wait for the link; older ones give way, their counts do not */
+#define TELL_NOTES_MAX                                                                                       \
+    64U /* chosen: notes that wait for the link; older ones give way, their counts do not */
 
 struct tell_note {
     enum gate_note note;
@@ -124,8 +126,8 @@ struct gate {
 
     struct link link;
     struct tell tell;
-    uint64_t order_id;  /* of the last one obeyed */
-    uint64_t drain_id;  /* of the last drain */
+    uint64_t order_id; /* of the last one obeyed */
+    uint64_t drain_id; /* of the last drain */
 
     uint32_t generation;        /* of the last worker that ran */
     bool end_asked;             /* by the server's signal */

@@ -360,8 +360,8 @@ void requests_turn(struct gate *g)
     judge_all(g);
     flush(g);
     const struct stream *s = &r->stream;
-    if (s->ended && !r->closed_told && s->seen == s->filled && s->front == STREAM_NOTHING &&
-        s->mode == STREAM_JUDGE) {
+    if (s->ended && !r->closed_told && s->sent == s->filled && s->front == STREAM_NOTHING &&
+        s->mode == STREAM_JUDGE) { /* and written: nothing can come back to the front */
         r->closed_told = true;
         g->moved = true;
         gate_core_server_closed(&g->core);

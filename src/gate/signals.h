@@ -10,8 +10,8 @@
 
 struct signal_told {
     int number;
-    bool is_child;    /* SIGCHLD */
-    bool asks_to_end; /* TERM, INT, HUP, QUIT */
+    bool is_child;      /* SIGCHLD */
+    bool asks_to_end;   /* TERM, INT, HUP, QUIT */
     bool from_terminal; /* the kernel sent it to the whole group: the worker has it, too */
 };
 

@@ -59,15 +59,17 @@ int stream_fill(struct stream *s)
     if (s->ended || !end_is_open(s->from) || !s->from->ready)
         return 0;
     make_room(s);
-    if (s->filled == STREAM_BUFFER_BYTES)
+    if (s->filled >= STREAM_BUFFER_BYTES)
         return 0;
     ssize_t n = end_read(s->from, s->data + s->filled, STREAM_BUFFER_BYTES - s->filled);
     if (n == -EAGAIN)
         return 0;
-    if (n <= 0)
+    if (n <= 0) {
         s->ended = true;
-    else
+    } else {
         s->filled += (size_t)n;
+        s->read += (uint64_t)n;
+    }
     return 1;
 }
 
@@ -98,7 +100,7 @@ enum stream_front stream_look(struct stream *s)
         if (s->scanner)
             (void)scan_feed(s->scanner, "\n", 1, &end);
         s->front = STREAM_TAIL;
-    } else if (s->mode == STREAM_JUDGE ? s->passed == 0 && s->filled == STREAM_BUFFER_BYTES
+    } else if (s->mode == STREAM_JUDGE ? s->passed == 0 && s->filled >= STREAM_BUFFER_BYTES
                                        : s->seen > s->passed) {
         s->front = STREAM_PART;
     }

@@ -41,7 +41,7 @@ struct insertion {
 };
 
 struct stream {
-    struct end *from, *to; /* borrowed for good */
+    struct end *from, *to;   /* borrowed for good */
     struct scanner *scanner; /* owned; NULL: any lines, not looked into */
     char *data;              /* owned; one byte more than size, for the newline of stream_break() */
     size_t sent, passed, seen, filled;
@@ -50,6 +50,7 @@ struct stream {
     bool ended;       /* the end of `from` was read */
     bool in_line;     /* the last byte written was not the end of a line */
     uint64_t written; /* bytes written to `to`, since the caller set it to 0 */
+    uint64_t read;    /* bytes read from `from`, ever */
     uint64_t lines;   /* that were passed or dropped, and not recalled */
     struct insertion insertion;
 };

@@ -7,9 +7,9 @@
  * The bytes are the end of what was written: the rest of the pipe, then what of the line being written is in the buffer
  * still. Lines are told apart by their offsets, which the ledger has.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -17,13 +17,11 @@
 #include "gate.h"
 #include "weir/base/cleanup.h"
 
-#define PIECE 16384U /* chosen: on the stack */
-
 struct taker {
     struct gate *g;
-    uint64_t offset;  /* of the next byte */
-    int slot;         /* the line that the next byte belongs to; -1: nobody's, or the long one */
-    bool is_long;     /* the line that is still being read from the server */
+    uint64_t offset; /* of the next byte */
+    int slot;        /* the line that the next byte belongs to; -1: nobody's, or the long one */
+    bool is_long;    /* the line that is still being read from the server */
     bool needs_copy;
     struct copy copy;
 };
@@ -31,7 +29,8 @@ struct taker {
 static int slot_at(const struct gate *g, uint64_t offset)
 {
     for (int slot = 0; slot < GATE_SLOTS_MAX; slot++)
-        if (g->core.slots[slot].state == GATE_SLOT_SENT && g->core.slots[slot].generation == g->core.generation &&
+        if (g->core.slots[slot].state == GATE_SLOT_SENT &&
+            g->core.slots[slot].generation == g->core.generation &&
             g->ledger.slots[slot].line.offset == offset)
             return slot;
     return -1;
@@ -84,21 +83,31 @@ static int open_read_end(int write_end)
     return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
+/* All that is left, with one read: another process that still has the pipe open cannot come in between, so that we know
+ * which bytes these are. The size, *ret is the caller's; 0 = nothing. */
+static size_t read_rest(int fd, char **ret)
+{
+    int left = 0;
+    if (fd < 0 || ioctl(fd, FIONREAD, &left) < 0 || left <= 0)
+        return 0;
+    *ret = malloc((size_t)left);
+    ssize_t n = *ret ? read(fd, *ret, (size_t)left) : 0;
+    return n > 0 ? (size_t)n : 0;
+}
+
 void takeback(struct gate *g, uint64_t front_offset)
 {
     struct stream *s = &g->requests.stream;
     struct taker t = {.g = g, .slot = -1};
-    char piece[PIECE];
-    int left = 0;
+    _cleanup_free_ char *rest = NULL;
     _cleanup_close_ int fd = open_read_end(g->child.in.fd);
-    if (fd < 0 || ioctl(fd, FIONREAD, &left) < 0)
-        return;
-    /* another process may still have it open and read: what we get is what counts, and it gets the rest of a line */
-    t.offset = s->written - (uint64_t)left;
+    size_t size = read_rest(fd, &rest);
+    t.offset = s->written - size;
     line_starts(&t);
-    for (ssize_t n; (n = read(fd, piece, sizeof(piece))) > 0;)
-        take(&t, piece, (size_t)n);
+    take(&t, rest, size);
     take(&t, s->data + s->sent, (size_t)(front_offset - s->written));
+    if (t.slot >= 0 && !t.needs_copy) /* a copy that was being written */
+        gate_core_unread(&g->core, t.slot);
     if (t.is_long && t.needs_copy && copy_is_kept(&t.copy)) {
         copy_move(&g->copies, &g->requests.copy, &t.copy);
         g->requests.copy_off = false;
