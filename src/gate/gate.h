@@ -119,6 +119,7 @@ struct gate {
     bool has_new_settings;
 
     struct child child;
+    bool child_changed; /* it may have ended */
     struct ending ending;
     struct requests requests;
     struct answers answers;
@@ -136,6 +137,7 @@ struct gate {
     char cause[GATE_TEXT_MAX];   /* of the last end */
     char refusal[GATE_TEXT_MAX]; /* why there is no worker */
     int status;                  /* what to end with, as of waitpid(2) */
+    int last_status;             /* of the last worker */
     bool is_over;                /* EXIT was said */
     uint64_t over_us;
 };
