@@ -48,6 +48,9 @@ static const struct scenario scenarios[] = {
      .full = true, .ticks = true},
     {.name = "respawn", .lines = "rnr", .slots = 2, .replay_max = 0, .patience = 2, .generations = 3,
      .respawn_clean = true, .closes = true, .full = true, .ticks = true, .order_kinds = ""},
+    /* settings that change meanwhile */
+    {.name = "reload", .lines = "rr", .slots = 2, .replay_max = 2, .patience = 3, .generations = 4,
+     .orders = 1, .order_kinds = "h", .reloads = true, .ticks = true},
     /* fewer slots than requests */
     {.name = "slots", .lines = "rnor", .slots = 1, .replay_max = 1, .patience = 1, .generations = 2,
      .orders = 2, .order_kinds = "hcr", .closes = true, .ticks = true},

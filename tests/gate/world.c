@@ -62,7 +62,7 @@ static bool waited(const struct world *w, uint8_t *age, enum gate_why why)
         *age = WORLD_NO_AGE;
     else if (*age == WORLD_NO_AGE)
         *age = 0;
-    return *age != WORLD_NO_AGE && *age >= w->s->patience;
+    return *age != WORLD_NO_AGE && *age >= world_patience(w);
 }
 
 static enum gate_verdict expected(struct world *w, const struct world_line *line, uint8_t *ret_failures)
@@ -280,7 +280,7 @@ bool world_end(struct world *w, bool clean)
         struct fate *f = &w->fates[i];
         if (!world_in_flight(w, i))
             continue;
-        f->again = f->copy && !f->touched && f->sends <= w->s->replay_max;
+        f->again = f->copy && !f->touched && f->sends <= world_replay_max(w);
         if (!f->again)
             f->may_fail = f->copy && !f->touched && f->sends > 1 ? BIT(POISON) : BIT(ENDED);
     }
@@ -302,7 +302,7 @@ bool world_cut(struct world *w, bool kept)
     f->copy = kept;
     if (!f->open)
         return true;
-    f->again = kept && w->s->replay_max > 0 && !world_rejects(w);
+    f->again = kept && world_replay_max(w) > 0 && !world_rejects(w);
     if (!f->again)
         f->may_fail = kept && w->core.worker == GATE_WORKER_DOWN ? BIT(DOWN) : BIT(ENDED);
     return true;
@@ -416,6 +416,15 @@ static bool release(struct world *w)
     return true;
 }
 
+static bool reload(struct world *w)
+{
+    if (w->reloaded)
+        return false;
+    w->reloaded = true;
+    world_settings(w);
+    return true;
+}
+
 /* --- time ------------------------------------------------------------------------------------------------------------------ */
 
 /* What a gate does in a turn even if no output takes anything: nobody sleeps before that. */
@@ -524,6 +533,8 @@ static bool happens(struct world *w, enum world_event event, uint8_t variant)
         return release(w);
     case WORLD_COPY_LOST:
         return copy_lost(w, variant);
+    case WORLD_RELOAD:
+        return w->s->reloads && reload(w);
     case WORLD_TICK:
         return w->s->ticks && world_tick(w);
     case WORLD_EVENT_COUNT:

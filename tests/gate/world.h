@@ -27,7 +27,7 @@ struct scenario {
     bool respawn_clean;
     uint8_t refusals, orders; /* at most so many */
     const char *order_kinds;  /* of "hold", "count", "rate", "drain": their first letters */
-    bool closes, stops, loses_copy, full, ticks;
+    bool closes, stops, loses_copy, reloads, full, ticks;
 };
 
 enum process { PROCESS_NONE, PROCESS_CHILD, PROCESS_RUNS };
@@ -51,7 +51,7 @@ struct world {
     bool front;          /* ... held back */
     bool mid, mid_begun; /* ... on its way, its first byte out */
     uint8_t mid_generation;
-    bool closed, stopped, exited;
+    bool closed, stopped, exited, reloaded;
 
     enum process process;
     uint8_t generation; /* of the last one that ran */
@@ -98,6 +98,7 @@ struct world {
     X(DRAIN, "the supervisor drains", 1)                                                                     \
     X(RELEASE, "the supervisor releases, or disappears", 1)                                                  \
     X(COPY_LOST, "the copy is lost of line 1|line 2|line 3|line 4|line 5", WORLD_LINES_MAX)                  \
+    X(RELOAD, "the settings are reloaded", 1)                                                                \
     X(TICK, "time passes", 1)
 
 enum world_event {

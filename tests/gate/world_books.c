@@ -34,12 +34,28 @@ const struct world_line *world_line_of(const struct scenario *s, int i)
     return &world_lines[0];
 }
 
+/* Of a reload: less of both. */
+uint8_t world_patience(const struct world *w)
+{
+    return w->reloaded ? 1 : w->s->patience;
+}
+
+uint8_t world_replay_max(const struct world *w)
+{
+    return w->reloaded ? 1 : w->s->replay_max;
+}
+
+void world_settings(struct world *w)
+{
+    gate_core_set(&w->core, world_replay_max(w), world_patience(w), w->s->respawn_clean);
+}
+
 void world_init(struct world *w, const struct scenario *s)
 {
     memset(w, 0, sizeof(*w));
     w->s = s;
     gate_core_init(&w->core, s->slots);
-    gate_core_set(&w->core, s->replay_max, s->patience, s->respawn_clean);
+    world_settings(w);
     w->front_age = w->again_age = w->pace_age = WORLD_NO_AGE;
     for (int i = 0; s->lines[i]; i++) {
         w->fates[i].open = (uint8_t)((1U << world_line_of(s, i)->parts) - 1);

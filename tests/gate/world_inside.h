@@ -29,6 +29,9 @@ struct world_line {
 extern bool world_counts_moves;
 
 const struct world_line *world_line_of(const struct scenario *s, int i);
+uint8_t world_patience(const struct world *w);
+uint8_t world_replay_max(const struct world *w);
+void world_settings(struct world *w);
 bool world_is_up(const struct world *w);
 bool world_in_flight(const struct world *w, int i);
 int world_count_in_flight(const struct world *w);

@@ -107,7 +107,7 @@ static void tape_world(struct tape *t, struct world *w)
     bool *const flags[] = {
         &w->front,  &w->mid,          &w->mid_begun,     &w->closed,           &w->stopped,       &w->exited,
         &w->killed, &w->stdin_closed, &w->handshake_out, &w->handshake_failed, &w->over_by_clean, &w->drain,
-        &w->told,   &w->bound_owed,   &w->ready_owed,    &w->impatient_now};
+        &w->told,   &w->bound_owed,   &w->ready_owed,    &w->reloaded,         &w->impatient_now};
     tape_flags(t, flags, sizeof(flags) / sizeof(flags[0]));
     for (int i = 0; w->s->lines[i]; i++) {
         struct fate *f = &w->fates[i];
@@ -134,6 +134,8 @@ static void tape_world(struct tape *t, struct world *w)
     NUMBER(w->refusals);
     NUMBER(w->front_age);
     NUMBER(w->again_age);
+    if (t->reads)
+        world_settings(w);
 }
 
 #undef NUMBER
