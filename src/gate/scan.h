@@ -97,11 +97,12 @@ struct scanner {
     uint8_t word;        /* the first letter of true, false, null */
     uint8_t word_length; /* letters of it that were read */
     bool in_message;     /* in the braces of a message */
+    bool in_string;      /* in a string of a nested value */
     bool escaped;        /* the next byte of a skipped string follows a backslash */
     bool ended;          /* `line` is an old one */
     uint16_t raw_length; /* SCAN_ID_MAX + 1 = too long */
     uint32_t depth;      /* brackets that are open */
-    uint32_t floor;      /* of which belong to what is around the skipped value */
+    uint32_t floor;      /* of which are around the nested value */
     char raw[SCAN_ID_MAX];
     struct scan_text text;
     struct scan_message spare;                   /* read, but not told: beyond SCAN_BATCH_MAX */

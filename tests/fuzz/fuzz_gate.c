@@ -260,6 +260,7 @@ static const char *nested_end(const char *p, const char *end, size_t depth)
                 return NULL;
             closing[count++] = *p == '[' ? ']' : '}';
         } else if (*p == ']' || *p == '}') {
+            HOLDS(count > 0);
             if (closing[--count] != *p)
                 return NULL;
             if (count == 0)

@@ -551,6 +551,53 @@ static void nesting_has_a_limit(void **state)
     check_depth(SCAN_DEPTH_MAX + 1, true, "other none");
 }
 
+/* The scanner looks at 64 bytes at a time: what matters may stand anywhere in them, and at their edges. */
+static void every_place_in_a_block(void **state)
+{
+    (void)state;
+    static struct told line;
+    for (size_t i = 0; i < 140; i++) {
+        set(&line, "{\"p\":[\"%s\\\"]\\\\\",{\"k\":\"}\"},\"%s\"],\"method\":\"a\"}\n", filled('x', i),
+            filled('y', 70));
+        check_text(line.text, 1, "notification a none");
+        set(&line, "{\"p\":[%s,[{}]],\"method\":\"a\",\"q\":\"%s\"}\n", filled('1', i), filled('y', 70));
+        check_text(line.text, 1, "notification a none");
+        set(&line, "{\"p\":[\t%s\t\"\\\\\"],\"method\":\"a\",\"q\":\"%s\"}\n", filled('1', i),
+            filled('y', 70));
+        check_text(line.text, 1, "notification a none");
+        set(&line, "{\"p\":[\"%s\\\t\"],\"method\":\"a\",\"q\":\"%s\"}\n", filled('x', i), filled('y', 70));
+        check_text(line.text, 1, "other none");
+        set(&line, "{\"p\":[\"%s\\\"],\"method\":\"a\",\"q\":%s}\n", filled('x', i), filled('1', 70));
+        check_text(line.text, 1, "other none");
+        set(&line, "{\"q\":\"%s\\\\\\\"%s\",\"method\":\"a\"}\n", filled('x', i), filled('y', i));
+        check_text(line.text, 1, "notification a none");
+    }
+}
+
+/* Cut short anywhere, it is no message; and the next line is a new one. */
+static void a_newline_ends_anything(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "[{\"id\":-1.5e+7,\"method\":\"\\ud83d\\ude00\xc3\xa4\",\"p\":[{\"k\":\"\\\"x\"},\"abcdefghijklmnop"
+        "qrstuvwxyz\\\\\",[]],\"s\":\"\\\\\"},null,true,{}]";
+    static struct scanner s;
+    static struct told told;
+    scan_init(&s);
+    for (size_t cut = 1; cut < sizeof(text); cut++) {
+        bool end;
+        assert_int_equal(feed(&s, text, cut, &end), cut);
+        assert_false(end);
+        assert_int_equal(feed(&s, "\n", 1, &end), 1);
+        assert_true(end);
+        const char *expected = cut < sizeof(text) - 1
+                                   ? "other none"
+                                   : "batch: request \xf0\x9f\x98\x80\xc3\xa4 number "
+                                     "-1.5e+7=-15000000 | other none | other none | other none";
+        assert_string_equal(tell(&s, &told), expected);
+    }
+}
+
 static void check_batch(uint32_t count)
 {
     static char line[65536];
@@ -672,6 +719,8 @@ int main(void)
         cmocka_unit_test(a_number_has_128_bytes),
         cmocka_unit_test(a_method_is_cut_between_characters),
         cmocka_unit_test(nesting_has_a_limit),
+        cmocka_unit_test(every_place_in_a_block),
+        cmocka_unit_test(a_newline_ends_anything),
         cmocka_unit_test(a_batch_tells_256),
         cmocka_unit_test(a_stream_of_lines),
         cmocka_unit_test(nothing_is_nothing),
