@@ -216,7 +216,7 @@ static void value_end(struct scanner *s, enum value_type type)
 static void keep_raw(struct scanner *s, const char *p, const char *end)
 {
     size_t count = (size_t)(end - p);
-    if (s->member != MEMBER_ID || s->state == STATE_NAME || s->raw_length > SCAN_ID_MAX)
+    if (s->member != MEMBER_ID || s->raw_length > SCAN_ID_MAX)
         return;
     if (count > SCAN_ID_MAX - (size_t)s->raw_length) {
         s->raw_length = SCAN_ID_MAX + 1;
@@ -400,7 +400,7 @@ static const char *step_nested(struct scanner *s, const char *p, const char *end
 
 static bool is_decoded(const struct scanner *s)
 {
-    return s->in_message && (s->member == MEMBER_ID || s->member == MEMBER_METHOD);
+    return s->member == MEMBER_ID || s->member == MEMBER_METHOD;
 }
 
 /* At the first character of a value, which is not blank; returns where the value's step goes on. */
@@ -444,6 +444,7 @@ static const char *message_start(struct scanner *s, const char *p)
 static const char *message_end(struct scanner *s, const char *p)
 {
     s->in_message = false;
+    s->member = MEMBER_UNKNOWN;
     s->depth--;
     s->state = s->line.is_batch ? STATE_ENTRY_END : STATE_LINE_END;
     return p + 1;
@@ -469,6 +470,7 @@ static const char *batch_end(struct scanner *s, const char *p)
 static const char *name_start(struct scanner *s, const char *p)
 {
     s->state = STATE_NAME;
+    s->member = MEMBER_UNKNOWN;
     scan_text_start(&s->text);
     return p + 1;
 }

@@ -91,7 +91,7 @@ struct scanner {
     struct scan_line line; /* valid up to the next scan_feed after one that ended a line */
     /* private: the state of the parser (scan.c) */
     uint8_t state;       /* enum scan_state */
-    uint8_t member;      /* enum scan_member, of the value that is being read */
+    uint8_t member;      /* enum scan_member, in whose value it is */
     uint8_t seen;        /* bits of the members that this message has */
     uint8_t number_step; /* in the grammar of a number */
     uint8_t word;        /* the first letter of true, false, null */

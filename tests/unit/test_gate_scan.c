@@ -360,6 +360,7 @@ static void batches(void **state)
             "batch: response error number 1=1 | response number 1=1"),
         ROW("[{'method':'a','id':1},{'result':1}]", "batch: request a number 1=1 | other none"),
         ROW("['id',1]", "batch: other none | other none"),
+        ROW("[{'method':'a','id':1},'\\ud800',2]", "batch: request a number 1=1 | other none | other none"),
         ROW("['\\ud800\xff']", "batch: other none"), /* broken inside of a value that is skipped */
         ROW("[]", "other none"),
         ROW("[ ]", "other none"),
@@ -526,6 +527,8 @@ static void a_method_is_cut_between_characters(void **state)
     }
     set(&line, "{\"method\":\"%s\",\"method\":\"b\"}\n", filled('m', 99));
     check_text(line.text, SIZE_MAX, "notification b none");
+    set(&line, "{\"method\":\"%s\",\"method\":null}\n", filled('m', 99));
+    check_text(line.text, SIZE_MAX, "other none");
 }
 
 /* {"method":"a","p": open ... close } with brackets `depth` deep, the message's own included. */
@@ -575,27 +578,35 @@ static void every_place_in_a_block(void **state)
 }
 
 /* Cut short anywhere, it is no message; and the next line is a new one. */
+static void check_cut(const char *text, size_t cut, const char *expected)
+{
+    static const char next[] = "\n{\"s\":\"\\\"\",\"p\":[{\"k\":\"\\\"\"}],\"method\":\"next\"}\n";
+    static struct scanner s;
+    static struct told told, both;
+    bool end;
+    set(&both, "%.*s%s", (int)cut, text, next);
+    scan_init(&s);
+    assert_int_equal(feed(&s, both.text, both.length, &end), cut + 1);
+    assert_true(end);
+    assert_string_equal(tell(&s, &told), expected);
+    assert_int_equal(feed(&s, both.text + cut + 1, both.length - cut - 1, &end), sizeof(next) - 2);
+    assert_true(end);
+    assert_string_equal(tell(&s, &told), "notification next none");
+}
+
 static void a_newline_ends_anything(void **state)
 {
     (void)state;
     static const char text[] =
-        "[{\"id\":-1.5e+7,\"method\":\"\\ud83d\\ude00\xc3\xa4\",\"p\":[{\"k\":\"\\\"x\"},\"abcdefghijklmnop"
-        "qrstuvwxyz\\\\\",[]],\"s\":\"\\\\\"},null,true,{}]";
-    static struct scanner s;
-    static struct told told;
-    scan_init(&s);
-    for (size_t cut = 1; cut < sizeof(text); cut++) {
-        bool end;
-        assert_int_equal(feed(&s, text, cut, &end), cut);
-        assert_false(end);
-        assert_int_equal(feed(&s, "\n", 1, &end), 1);
-        assert_true(end);
-        const char *expected = cut < sizeof(text) - 1
-                                   ? "other none"
-                                   : "batch: request \xf0\x9f\x98\x80\xc3\xa4 number "
-                                     "-1.5e+7=-15000000 | other none | other none | other none";
-        assert_string_equal(tell(&s, &told), expected);
-    }
+        "[{\"id\":-1.5e+7,\"method\":\"\\ud83d\\ude00\xc3\xa4\",\"p\":[{\"k\":\"\\\"x\"},\"0123456789abcdef"
+        "0123456789abcdef0123456789abcdef\\\\\",[]],\"s\":\"\\\\\"},null,true,{}]";
+    static const char whole[] =
+        "batch: request \xf0\x9f\x98\x80\xc3\xa4 number -1.5e+7=-15000000 | other none | "
+        "other none | other none";
+    for (size_t cut = 1; cut < sizeof(text) - 1; cut++)
+        check_cut(text, cut, "other none");
+    check_cut(text, sizeof(text) - 1, whole);
+    check_cut(text, 0, "blank: other none");
 }
 
 static void check_batch(uint32_t count)
