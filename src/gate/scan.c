@@ -239,7 +239,8 @@ static enum scan_member member_of(const struct scan_text *name)
         {"error", 5, MEMBER_ERROR},
     };
     for (size_t i = 0; i < ARRAY_SIZE(members); i++)
-        if (name->length == members[i].length && memcmp(name->bytes, members[i].name, name->length) == 0)
+        if (name->length == members[i].length && name->bytes[0] == members[i].name[0] &&
+            memcmp(name->bytes, members[i].name, name->length) == 0)
             return members[i].member;
     return MEMBER_UNKNOWN;
 }
