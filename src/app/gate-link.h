@@ -26,6 +26,15 @@ struct gate_link {
     struct gate_method method[GATE_METHODS_MAX];
 };
 
+#define FOR_EACH_LINK(u, l)                                                                                  \
+    for (struct gate_link *l = (u)->s->gate_links; l; l = l->next)                                           \
+        if (l->unit == (u)->index)
+
+/* gate-told.c */
+void gate_told_welcome(struct gate_link *l);
+/* Of its unit, to one that connected anew: it has undone every order. */
+void gate_told_order_in_force(struct gate_link *l);
+
 /* gate-figures.c */
 void gate_figures_take(struct gate_link *l, const struct gate_method *m);
 /* Methods that changed, as rows; `all`: the link ends. */
