@@ -87,7 +87,10 @@ static void slot_fail(struct gate_core *c, struct gate_slot *s, enum gate_failur
 /* Its worker ended before it was answered. */
 static void slot_outlived(struct gate_core *c, struct gate_slot *s)
 {
-    bool may = s->replay && !s->touched;
+    bool may = (s->replay || s->unread) && !s->touched;
+    if (s->unread)
+        s->tries--;
+    s->unread = false;
     if (may && s->tries > c->replay_max) {
         slot_fail(c, s, s->tries > 1 ? GATE_FAILURE_POISON : GATE_FAILURE_ENDED);
     } else if (!may || c->worker == GATE_WORKER_OVER) {
@@ -332,6 +335,25 @@ void gate_core_unsent(struct gate_core *c)
 {
     assert(c->passing && !is_passing(c));
     c->passing = false;
+}
+
+void gate_core_recall(struct gate_core *c, int slot)
+{
+    if (slot < 0) {
+        assert(is_passing(c));
+        c->passing = false;
+        return;
+    }
+    struct gate_slot *s = &c->slots[slot];
+    assert(s->state == GATE_SLOT_SENT && s->generation == c->generation);
+    c->sent--;
+    slot_free(c, s);
+}
+
+void gate_core_unread(struct gate_core *c, int slot)
+{
+    assert(c->slots[slot].state == GATE_SLOT_SENT && c->slots[slot].generation == c->generation);
+    c->slots[slot].unread = true;
 }
 
 void gate_core_copy_lost(struct gate_core *c, int slot)

@@ -116,6 +116,7 @@ struct gate_slot {
     uint8_t failure;     /* enum gate_failure, when FAILED */
     bool replay;         /* may be sent again */
     bool touched;        /* part of a batch was answered: not to be sent again */
+    bool unread;         /* its worker, which has ended, never read it: that was no try */
     uint32_t tries;      /* how often it was sent */
     uint32_t generation; /* of the worker it was last sent to */
     uint64_t order;      /* place in the server's stream */
@@ -188,6 +189,12 @@ int gate_core_passed(struct gate_core *c, enum gate_line line, bool replay, uint
 int gate_core_cut(struct gate_core *c, enum gate_line line, bool kept);
 /* A line of which the worker got nothing before it ended: it is in front again. After gate_core_ended(). */
 void gate_core_unsent(struct gate_core *c);
+/* A slot that was let through, and of which not a byte is written yet (-1: the line under way): its line is in front
+ * again, as if it had not been. Before gate_core_ended() for its worker. */
+void gate_core_recall(struct gate_core *c, int slot);
+/* A slot whose worker has ended and never read it (it lay in the pipe), and whose copy is whole: it may be sent again
+ * whatever it is, and that was no try. Before gate_core_ended(). */
+void gate_core_unread(struct gate_core *c, int slot);
 /* The copy of a slot cannot be read or is lost: it is not sent again (if it was to be, it is FAILED). */
 void gate_core_copy_lost(struct gate_core *c, int slot);
 /* The server has closed its end, and all that came before has been judged and is sent, cut or rejected. */
