@@ -96,13 +96,15 @@ const struct cli_command cli_commands[] = {
     {"reload", "", 0, 0, OPTION_TARGET, "apply a changed config and show the difference",
      "Reads the config file again. With any error in it nothing is changed and the errors are printed.",
      "weir reload\n", cmd_reload},
-    {"history", "[samples|interventions|restarts|pressure|runs]", 0, 1, RECORD | OPTION_CSV,
+    {"history", "[samples|interventions|restarts|pressure|gate|runs]", 0, 1, RECORD | OPTION_CSV,
      "ask the record (works while no supervisor runs)",
      "Reads the supervisor's history file. interventions is the default; samples are the readings as they "
      "were "
      "taken; pressure is computed between consecutive samples from the kernel's totals; restarts tells each "
      "end of a "
-     "unit with its cause from evidence; runs lists the supervisor's lives. interventions --all also has the "
+     "unit with its cause from evidence; gate tells what passed the gates (gate = jsonl), each method of "
+     "each "
+     "unit, the most called first; runs lists the supervisor's lives. interventions --all also has the "
      "steps and the "
      "marks: set, reload, adoption, output dropped. --json prints one array.",
      "weir history\nweir history samples -u worker --since -10m\nweir history restarts --json\n",
@@ -277,7 +279,7 @@ static void print_bash_words(const struct cli_command *c, FILE *out)
         if (c->options & cli_options[k].bit)
             fprintf(out, " --%s", cli_options[k].name);
     if (c->run == cmd_history)
-        fputs(" samples interventions restarts pressure runs", out);
+        fputs(" samples interventions restarts pressure gate runs", out);
     if (c->run == cmd_explain)
         fputs(" last", out);
     fprintf(out, "'%s%s ;;\n", takes_file(c) ? "; files=yes" : "", takes_unit(c) ? "; units=yes" : "");
