@@ -82,6 +82,9 @@ int cmd_stop(const struct cli_args *args);
 int cmd_restart(const struct cli_args *args);
 int cmd_freeze(const struct cli_args *args);
 int cmd_thaw(const struct cli_args *args);
+int cmd_hold(const struct cli_args *args);
+int cmd_release(const struct cli_args *args);
+int cmd_pace(const struct cli_args *args);
 int cmd_set(const struct cli_args *args);
 int cmd_reload(const struct cli_args *args);
 
