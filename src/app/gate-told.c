@@ -178,6 +178,16 @@ void gates_tell_cause(struct unit_runtime *u, const struct event *exited)
     tell_simple(u, GATE_TOLD_CAUSE, begins ? sentence + name + 1 : sentence);
 }
 
+/* What held the last worker's requests back ended with it. */
+static void begin_free(struct gate_link *l)
+{
+    _cleanup_free_ struct gate_told_message *m = told(GATE_TOLD_ORDER, 0);
+    if (!m)
+        return;
+    m->order = GATE_ORDER_RELEASE;
+    send_message(l, m, -1);
+}
+
 void gates_answer(struct gate_link *l, struct unit_runtime *u, bool go, const char *text)
 {
     _cleanup_free_ struct gate_told_message *m = told(go ? GATE_TOLD_GO : GATE_TOLD_REFUSE, u->generation);
@@ -187,6 +197,8 @@ void gates_answer(struct gate_link *l, struct unit_runtime *u, bool go, const ch
     if (!m)
         return;
     (void)snprintf(m->text, sizeof(m->text), "%s", text);
+    if (go)
+        begin_free(l);
     if (go && u->cgroup) {
         memory = u->cgroup->ops->unit_memory_open(u->cgroup, &e);
         if (memory < 0)
