@@ -191,6 +191,7 @@ struct unit_hold {
     uint64_t id;     /* that decision */
     uint64_t end_id; /* the last RELEASE */
     uint64_t since_us, bound_us;
+    uint64_t kind_us; /* the pace, or the hold after it, began */
     uint64_t cooldown_until_us;
     struct hold idle;   /* held with nothing in flight, and memory does not fall ... */
     uint64_t idle_used; /* ... below this */
