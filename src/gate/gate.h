@@ -73,8 +73,7 @@ struct ending {
     uint64_t since_us;
     uint64_t read_until; /* bytes of its output, with those that were in the pipe when it ended */
     uint64_t told_us;    /* 0 = the supervisor does not know yet */
-    bool has_cause;
-    bool waited; /* it never ran: it ended while it waited for its place */
+    bool waited;         /* it never ran: it ended while it waited for its place */
 };
 
 #define TELL_NOTES_MAX                                                                                       \
@@ -135,6 +134,7 @@ struct gate {
     uint32_t ending_generation; /* weir ends this worker; 0 = none */
     uint32_t fork_failed;
     char cause[GATE_TEXT_MAX];   /* of the last end */
+    uint32_t cause_generation;   /* it is the supervisor's word, on this one's; 0 = it is not */
     char refusal[GATE_TEXT_MAX]; /* why there is no worker */
     int status;                  /* what to end with, as of waitpid(2) */
     int last_status;             /* of the last worker */

@@ -171,7 +171,8 @@ static void begin_end(struct gate *g, pid_t pid, int status, bool waited)
     if (waited)
         return;
     g->status = g->last_status = status;
-    describe_status(g->cause, status);
+    if (g->cause_generation != g->child.generation)
+        describe_status(g->cause, status);
     tell_ended(g, pid, status);
 }
 
@@ -203,7 +204,7 @@ static bool output_is_read(struct gate *g)
 static bool cause_is_known(struct gate *g)
 {
     const struct ending *e = &g->ending;
-    if (e->has_cause || g->link.fd < 0)
+    if (g->cause_generation == g->child.generation || g->link.fd < 0)
         return true;
     uint64_t since_us = e->told_us ? e->told_us : e->since_us;
     gate_wake_at(g, since_us + CAUSE_PATIENCE_US);
@@ -240,6 +241,7 @@ static void end_worker(struct gate *g)
     child_deinit(&g->child);
     g->handshake_out = g->alone_slot = -1;
     g->end_asked = false;
+    g->cause_generation = 0;
     g->ending.active = false;
     g->moved = true;
     told_apply_settings(g);

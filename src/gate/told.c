@@ -71,11 +71,10 @@ static void obey(struct gate *g, const struct gate_told_message *m)
 
 static void take_cause(struct gate *g, const struct gate_told_message *m)
 {
-    if (!g->ending.active || g->ending.waited || m->generation != g->child.generation)
+    if (m->generation == 0 || m->generation != g->child.generation || !m->text[0])
         return;
-    if (m->text[0])
-        (void)snprintf(g->cause, sizeof(g->cause), "%s", m->text);
-    g->ending.has_cause = true;
+    (void)snprintf(g->cause, sizeof(g->cause), "%s", m->text);
+    g->cause_generation = m->generation; /* the supervisor may have seen the end before we do */
 }
 
 /* *fd is the caller's unless it is taken over. */

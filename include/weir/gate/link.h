@@ -34,7 +34,7 @@
 #define GATE_METHODS_MAX                                                                                     \
     64 /* chosen: the first workload has 18; further ones are counted together as "(other)" */
 #define GATE_LIST_MAX        32 /* names in gate_handshake and in gate_replay each */
-#define GATE_LATENCY_BUCKETS 40
+#define GATE_LATENCY_BUCKETS 56
 #define GATE_FORMAT_JSONL    1
 #define GATE_FORMAT_LINES    2 /* lines of any protocol: nothing is known of what is in flight */
 
@@ -101,7 +101,7 @@ static inline uint64_t gate_latency_bound_us(unsigned bucket)
 }
 
 /* What one method did since the gate began. Latencies: bucket i counts answers within gate_latency_bound_us(i), the last
- * one all that took longer: 10 us to about 7 s in steps of 41 %. */
+ * one all that took longer: 10 us to about 32 min in steps of 41 %. */
 struct gate_method {
     char name[GATE_NAME_MAX]; /* "" = the slot is free */
     uint64_t calls, answers, errors;
