@@ -120,7 +120,7 @@ void life_exec_result(struct gate *g)
     g->fork_failed = 0;
     g->alone_slot = -1;
     g->handshake_out = -1;
-    if (!gate_core_started(&g->core, g->generation, kept_handshakes(g)))
+    if (!gate_core_started(&g->core, ++g->lives, kept_handshakes(g)))
         (void)kill(g->child.pid, SIGKILL);
     tell_changed(g);
     g->moved = true;
@@ -241,7 +241,7 @@ static void end_worker(struct gate *g)
     child_deinit(&g->child);
     g->handshake_out = g->alone_slot = -1;
     g->end_asked = false;
-    g->cause_generation = 0;
+    g->cause_generation = g->ending_generation = 0;
     g->ending.active = false;
     g->moved = true;
     told_apply_settings(g);
