@@ -128,11 +128,13 @@ static int slot_take(struct gate_core *c, enum gate_line line, bool replay)
 {
     if (line != GATE_LINE_REQUEST || c->used == c->slot_limit)
         return -1;
-    int slot = slot_first(c, GATE_SLOT_FREE);
+    uint32_t slot = 0; /* the first that is free, without a look at the rest: each request comes by here */
+    while (c->slots[slot].state != GATE_SLOT_FREE)
+        slot++;
     c->slots[slot] = (struct gate_slot){
         .replay = replay, .tries = 1, .generation = c->passing_generation, .order = ++c->next_order};
     c->used++;
-    return slot;
+    return (int)slot;
 }
 
 /* --------------------------------------------- waiting --------------------------------------------- */
