@@ -12,7 +12,7 @@
 #include "weir/base/cleanup.h"
 
 #define COPY_PIECE       16384U /* chosen: on the stack */
-#define COPY_FIRST_BYTES 512U /* chosen: most requests fit, so that most are one allocation */
+#define COPY_FIRST_BYTES 512U   /* chosen: most requests fit, so that most are one allocation */
 
 void copies_init(struct copies *c)
 {

@@ -15,7 +15,7 @@
 #include "weir/base/units.h"
 
 #define EVENTS_MAX       8U       /* there are seven kinds */
-#define EXIT_UNAVAILABLE 69 /* EX_UNAVAILABLE, sysexits.h: there never was a worker */
+#define EXIT_UNAVAILABLE 69       /* EX_UNAVAILABLE, sysexits.h: there never was a worker */
 #define OVER_PATIENCE_US 2000000U /* chosen: for a server that does not read what it is told at the end */
 
 static uint64_t now(void)
