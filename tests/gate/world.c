@@ -360,22 +360,34 @@ bool world_end(struct world *w, uint8_t variant)
     return ends(w, how[variant].clean, how[variant].recalled, how[variant].unread);
 }
 
-bool world_cut(struct world *w, bool kept)
+/* kept: there is a copy of all of it. unread: the worker had read nothing of it. */
+static bool is_cut(struct world *w, bool kept, bool unread)
 {
     int i = w->taken - 1, slot;
-    if (!w->mid || !w->mid_begun || world_mid_alive(w) || (kept && !w->fates[i].copy))
+    struct fate *f = &w->fates[i];
+    enum gate_line kind = world_line_of(w->s, i)->kind;
+    if (!w->mid || !w->mid_begun || world_mid_alive(w) || (kept && !unread && !f->copy) ||
+        (unread && !w->s->takes_back))
         return false;
     w->mid = w->mid_begun = false;
-    CALL(w, slot = gate_core_cut(&w->core, world_line_of(w->s, i)->kind, kept));
+    if (unread)
+        CALL(w, slot = gate_core_cut_unread(&w->core, kind, f->copy));
+    else
+        CALL(w, slot = gate_core_cut(&w->core, kind, kept));
     take_slot(w, i, slot);
-    struct fate *f = &w->fates[i];
-    f->copy = kept;
+    f->copy = f->copy && kept;
+    f->sends = (uint8_t)(f->sends - unread);
     if (!f->open)
         return true;
-    f->again = kept && world_replay_max(w) > 0 && !world_rejects(w);
+    f->again = kept && f->sends <= world_replay_max(w) && !world_rejects(w);
     if (!f->again)
         f->may_fail = kept && w->core.worker == GATE_WORKER_DOWN ? BIT(DOWN) : BIT(ENDED);
     return true;
+}
+
+bool world_cut(struct world *w, uint8_t variant)
+{
+    return is_cut(w, variant > 0, variant > 1);
 }
 
 bool world_unsent(struct world *w)
