@@ -19,7 +19,7 @@ static void send(struct world *w, int i)
     const struct world_line *line = world_line_of(w->s, i);
     HOLDS(w, world_is_up(w) && !w->stdin_closed);
     HOLDS(w, w->handshaken == w->s->handshakes);
-    HOLDS(w, f->sends == 0 || (line->replay && !f->touched && f->open));
+    HOLDS(w, f->sends == 0 || (line->replay && !f->touched));
     if (line->kind != GATE_LINE_RESPONSE) { /* that one overtakes what waits */
         HOLDS(w, i >= w->last_sent);        /* in the order in which they came */
         w->last_sent = (uint8_t)(i + 1);
@@ -28,6 +28,7 @@ static void send(struct world *w, int i)
         HOLDS(w, !world_rate_forbids(w) || w->mid);
         HOLDS(w, f->resent || world_first_again(w) < 0);
     }
+    HOLDS(w, line->parts == 0 || f->open);
     f->sends++;
     f->sent_to = w->generation;
     HOLDS(w, f->sends <= 1 + (line->replay ? w->s->replay_max : 0));
