@@ -55,8 +55,8 @@ static const struct scenario scenarios[] = {
     /* what a worker that ended has never read comes back */
     {.name = "unread", .lines = "rnr", .slots = 3, .replay_max = 1, .patience = 1, .generations = 3,
      .takes_back = true, .closes = true, .ticks = true, .order_kinds = ""},
-    {.name = "unwritten", .lines = "nlo", .slots = 2, .replay_max = 1, .patience = 2, .generations = 3,
-     .orders = 1, .order_kinds = "h", .takes_back = true, .stops = true, .ticks = true},
+    {.name = "unwritten", .lines = "nmo", .slots = 2, .replay_max = 1, .patience = 2, .generations = 3,
+     .refusals = 1, .order_kinds = "", .takes_back = true, .stops = true, .ticks = true},
     /* fewer slots than requests */
     {.name = "slots", .lines = "rnor", .slots = 1, .replay_max = 1, .patience = 1, .generations = 2,
      .orders = 2, .order_kinds = "hcr", .closes = true, .ticks = true},
