@@ -15,6 +15,7 @@
 #include "weir/base/units.h"
 
 #define EVENTS_MAX       8U       /* there are seven kinds */
+#define EXIT_UNAVAILABLE 69 /* EX_UNAVAILABLE, sysexits.h: there never was a worker */
 #define OVER_PATIENCE_US 2000000U /* chosen: for a server that does not read what it is told at the end */
 
 static uint64_t now(void)
@@ -211,7 +212,7 @@ int gate_run(const struct gate_arguments *arguments, struct err *reterr)
             (void)err_errno(reterr, r, "epoll");
     }
     if (r == 0)
-        r = g->status;
+        r = g->status == 0 && g->generation == 0 ? EXIT_UNAVAILABLE << 8 : g->status;
     gate_free(g);
     return r;
 }

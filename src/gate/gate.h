@@ -118,6 +118,7 @@ struct gate {
     bool has_new_settings;
 
     struct child child;
+    bool child_changed; /* it may have ended */
     struct ending ending;
     struct requests requests;
     struct answers answers;
@@ -136,6 +137,7 @@ struct gate {
     uint32_t cause_generation;   /* it is the supervisor's word, on this one's; 0 = it is not */
     char refusal[GATE_TEXT_MAX]; /* why there is no worker */
     int status;                  /* what to end with, as of waitpid(2) */
+    int last_status;             /* of the last worker */
     bool is_over;                /* EXIT was said */
     uint64_t over_us;
 };

@@ -51,6 +51,7 @@ void life_ask(struct gate *g)
     if (r == 0)
         r = watch_child(g);
     g->status = 0; /* it goes on: the last worker's end was no end of ours */
+    g->answers.stream.ended = false;
     if (r == 0) {
         g->tell.ask_due = true;
         return;
@@ -80,6 +81,7 @@ void life_refuse(struct gate *g, const char *text)
     if (g->child.pid == 0 || g->child.let_go || g->ending.active)
         return;
     (void)snprintf(g->refusal, sizeof(g->refusal), "%s", text);
+    g->status = g->last_status;
     g->tell.ask_due = false;
     gate_core_refused(&g->core);
     (void)kill(g->child.pid, SIGKILL);
@@ -129,8 +131,10 @@ void life_exec_result(struct gate *g)
 void life_signal(struct gate *g, const struct signal_told *told)
 {
     bool running = g->child.pid > 0 && g->child.let_go;
-    if (told->is_child)
-        return; /* life_turn() looks anyway */
+    if (told->is_child) {
+        g->child_changed = true;
+        return;
+    }
     if (running && !told->from_terminal)
         (void)kill(g->child.pid, told->number);
     if (!told->asks_to_end)
@@ -166,7 +170,7 @@ static void begin_end(struct gate *g, pid_t pid, int status, bool waited)
     g->moved = true;
     if (waited)
         return;
-    g->status = status;
+    g->status = g->last_status = status;
     if (g->cause_generation != g->child.generation)
         describe_status(g->cause, status);
     tell_ended(g, pid, status);
@@ -176,7 +180,10 @@ static void reap(struct gate *g)
 {
     int status = 0;
     pid_t pid = g->child.pid;
-    if (g->ending.active || child_reap(&g->child, &status) == 0)
+    if (!g->child_changed || g->ending.active)
+        return;
+    g->child_changed = false;
+    if (child_reap(&g->child, &status) == 0)
         return;
     life_exec_result(g); /* a worker that ran for a moment only */
     begin_end(g, pid, status, !g->child.let_go);
@@ -227,7 +234,7 @@ static void end_worker(struct gate *g)
         return;
     answers_worker_ended(g);
     requests_worker_ended(g);
-    if (g->end_asked)
+    if (g->end_asked || g->answers.dead) /* to a server that reads no more a next one is of no use */
         gate_core_stop(&g->core);
     gate_core_ended(&g->core, is_clean(g));
     answers_settle(g);
@@ -270,6 +277,4 @@ void life_turn(struct gate *g)
         end_worker(g);
     if (g->is_over && g->child.pid > 0 && !g->ending.active)
         (void)kill(g->child.pid, SIGKILL); /* it still waits */
-    if (g->is_over && g->generation == 0 && g->status == 0)
-        g->status = EXIT_UNAVAILABLE << 8;
 }
