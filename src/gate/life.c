@@ -51,7 +51,8 @@ void life_ask(struct gate *g)
     if (r == 0)
         r = watch_child(g);
     g->status = 0; /* it goes on: the last worker's end was no end of ours */
-    g->answers.stream.ended = false;
+    g->answers.stream.ended = false; /* its pipes are new ones */
+    g->answers.ended_us = 0;
     if (r == 0) {
         g->tell.ask_due = true;
         return;
