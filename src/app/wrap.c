@@ -335,6 +335,8 @@ void wrap_refuse(struct unit_runtime *u, const struct decision *d)
     char text[512];
     if (!c)
         return;
+    if (c->gate)
+        beside_discard(u);
     (void)snprintf(text, sizeof(text), "unit '%s' must not start: %s; 'weir start %s' allows it again",
                    u->config->name, decision_reason_text(d->reason), u->config->name);
     client_answer(c, WRAP_ANSWER_REFUSE, text);

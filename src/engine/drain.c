@@ -6,7 +6,8 @@
  *   READY ----------------------------------------------------------> DRAINING
  *                                                                      ^ |
  *     with overlap, a restart first: PREPARE (requests go on; it is    | |
- *     over when the next process is ready, or could not be made ready) + |
+ *     over when the next process is ready, or could not be made ready, | |
+ *     or memory is at the restart level)                               + |
  *                                                                        |
  *     the outcome of DRAIN says that nothing is in flight                |--> STOPPING: TERM, and what the order says
  *     drain_us passed, or the host could not do it                       |--> STOPPING: TERM
@@ -112,7 +113,12 @@ bool drain_outcome(struct turn *t, struct engine_unit *u)
 
 void drain_judge(struct turn *t, struct engine_unit *u, bool critical)
 {
-    if (!critical || unit_policy(t, u)->mode == UNIT_MODE_OBSERVE)
+    const struct unit_policy *p = unit_policy(t, u);
+    if (p->mode == UNIT_MODE_OBSERVE)
+        return;
+    if (u->drain.preparing && ladder_reached(&u->memory, p->ladder.restart_permyriad))
+        ask_to_drain(t, u); /* the next one is waited for by the gate */
+    if (!critical)
         return;
     u->drain.order.kill_now = true;
     finish(t, u, REASON_MEMORY_CRITICAL);
