@@ -243,6 +243,8 @@ void told_apply_settings(struct gate *g);
 /* tell.c */
 void tell_init(struct gate *g);
 void tell_turn(struct gate *g);
+/* The figures as they stand at the gate's own end. */
+void tell_last(struct gate *g);
 void tell_connected(struct gate *g);
 /* True: the link takes no message now (never while there is no supervisor: then there is nobody to wait for). */
 bool tell_is_full(const struct gate *g);

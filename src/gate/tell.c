@@ -258,6 +258,14 @@ static void each_second(struct gate *g)
     say_methods(g);
 }
 
+void tell_last(struct gate *g)
+{
+    if (g->link.fd < 0 || g->tell.hello_due)
+        return;
+    g->tell.second_us = g->tell.state_us = 0;
+    tell_turn(g);
+}
+
 void tell_turn(struct gate *g)
 {
     struct tell *t = &g->tell;
