@@ -148,7 +148,8 @@ struct gate {
     uint64_t order_id; /* of the last one obeyed */
     uint64_t drain_id; /* of the last drain */
 
-    uint32_t generation;        /* of the last worker that ran */
+    uint32_t generation;        /* of the last worker that ran, as the supervisor counts */
+    uint32_t lives;             /* workers that ran: the core's generation, whoever supervises */
     bool end_asked;             /* by the server's signal */
     uint32_t ending_generation; /* weir ends this worker; 0 = none */
     uint32_t fork_failed;
