@@ -437,6 +437,8 @@ def test_a_new_supervisor_counts_from_one():
         for generation in (1, 2):
             gate.request(1, "die")
             equal(weir_of(gate.answer())["generation"], generation)
+        gate.request(3, "echo")
+        gate.answer()  # the third one runs
         supervisor.stop()
         supervisor.generation = 0
         supervisor.start()
