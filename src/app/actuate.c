@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "gates.h"
 #include "reclaim.h"
 #include "weir/base/log.h"
 
@@ -52,6 +53,7 @@ static int act_term(struct unit_runtime *u, const struct decision *d, struct err
 {
     (void)d;
     keep_frozen(u, false);
+    gates_ending(u);
     if (u->cgroup && sample_has(&u->last, SAMPLE_FROZEN)) /* a handled SIGTERM waits for the thaw */
         (void)u->cgroup->ops->unit_freeze(u->cgroup, HOST_FREEZE_THAW, NULL);
     int r = send_signal(u, SIGTERM);
@@ -65,6 +67,7 @@ static int act_kill(struct unit_runtime *u, const struct decision *d, struct err
     (void)d;
     if (!u->cgroup)
         return -ENODEV;
+    gates_ending(u);
     int r = u->cgroup->ops->unit_kill(u->cgroup, e);
     sampling_check_empty(u);
     return r;
@@ -128,8 +131,16 @@ static int act_freeze(struct unit_runtime *u, const struct decision *d, struct e
 
 static int act_gate(struct unit_runtime *u, const struct decision *d, struct err *e)
 {
-    (void)u, (void)d;
-    return err_set(e, -EOPNOTSUPP, "it has no gate");
+    return gates_order(u, d, e);
+}
+
+/* That it is drained is told by the gate. */
+static void do_drain(struct unit_runtime *u, const struct decision *d)
+{
+    struct err e = ERR_NULL;
+    int r = gates_order(u, d, &e);
+    if (r < 0)
+        conclude(u, d, r, &e);
 }
 
 static void on_reclaimed(void *userdata, const struct reclaim_done *done)
@@ -236,6 +247,8 @@ void actuate(struct supervisor *s, const struct decision *d)
         do_clean(u, d);
     else if (d->kind == DECISION_NOTIFY)
         do_notify(u, d);
+    else if (d->kind == DECISION_DRAIN)
+        do_drain(u, d);
     else if (d->kind == DECISION_RECLAIM || d->kind == DECISION_RECLAIM_MORE)
         do_reclaim(u, d);
     else if (actions[d->kind]) {

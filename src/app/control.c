@@ -95,7 +95,7 @@ static int method_command(sd_bus_message *m, void *userdata, sd_bus_error *error
     if (r < 0)
         return r;
     enum event_verb verb = verb_by_name(verb_name);
-    if (verb == EVENT_VERB_COUNT)
+    if (verb == EVENT_VERB_COUNT || verb == EVENT_VERB_PACE)
         return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "unknown verb '%s'", verb_name);
     struct unit_runtime *u = supervisor_unit(s, unit);
     if (!u)
@@ -107,6 +107,33 @@ static int method_command(sd_bus_message *m, void *userdata, sd_bus_error *error
     e.operator_.uid = sender_uid(m);
     supervisor_post(s, &e);
     supervisor_drain(s);
+    return sd_bus_reply_method_return(m, "");
+}
+
+static int method_pace(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct control_client *c = userdata;
+    const char *unit, *pace;
+    struct event e = {.kind = EVENT_OPERATOR};
+    uint32_t count;
+    uint64_t per_us;
+    int r = sd_bus_message_read(m, "ss", &unit, &pace);
+    if (r < 0)
+        return r;
+    struct unit_runtime *u = supervisor_unit(c->s, unit);
+    if (!u)
+        return unknown_unit(c->s, unit, error);
+    if (parse_pace(pace, &count, &per_us) < 0)
+        return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+                                 "'%s' is no pace; write 2 (in flight), 5/s or 30/min, up to %d", pace,
+                                 PACE_MAX);
+    e.unit = u->index;
+    e.operator_.verb = EVENT_VERB_PACE;
+    e.operator_.uid = sender_uid(m);
+    e.operator_.inflight = per_us ? 0 : count;
+    e.operator_.interval_us = per_us / count;
+    supervisor_post(c->s, &e);
+    supervisor_drain(c->s);
     return sd_bus_reply_method_return(m, "");
 }
 
@@ -166,6 +193,7 @@ static const sd_bus_vtable control_vtable[] = {
                             SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("Command", SD_BUS_ARGS("s", verb, "s", unit), SD_BUS_NO_RESULT, method_command,
                             0),
+    SD_BUS_METHOD_WITH_ARGS("Pace", SD_BUS_ARGS("s", unit, "s", pace), SD_BUS_NO_RESULT, method_pace, 0),
     SD_BUS_METHOD_WITH_ARGS("Set", SD_BUS_ARGS("s", unit, "s", assignment), SD_BUS_NO_RESULT, method_set, 0),
     SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", changes), method_reload, 0),
     SD_BUS_METHOD_WITH_ARGS("Shutdown", SD_BUS_ARGS("b", keep), SD_BUS_NO_RESULT, method_shutdown, 0),

@@ -15,8 +15,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "gates.h"
 #include "weir/base/cleanup.h"
 #include "weir/base/log.h"
 
@@ -264,10 +266,23 @@ static void post_exited(struct unit_runtime *u, const struct event_exit *end)
     u->exit_retry = sd_event_source_disable_unref(u->exit_retry);
     u->pid = 0;
     supervisor_post(u->s, &e);
+    gates_tell_cause(u, &e);
     sampling_check_empty(u);
 }
 
 static int on_exit_retry(sd_event_source *source, uint64_t due, void *userdata);
+
+/* Its gate is its parent, and tells the status on every kernel. */
+static bool know_from_gate(const struct unit_runtime *u, struct event_exit *ret)
+{
+    int status;
+    if (!gates_exit_status(u, &status))
+        return false;
+    ret->status_known = true;
+    ret->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    ret->code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+    return true;
+}
 
 /* Evidence first, then the event. A non-child's status is told only once its parent has reaped it: ask again
  * for a while, then say that it is not known. */
@@ -275,8 +290,10 @@ static void try_exit(struct unit_runtime *u)
 {
     struct event_exit end = {0};
     int r = host_process_end(u->pid, u->pidfd, u->how == EVENT_HOW_SPAWNED, &end);
-    bool wait = u->how != EVENT_HOW_SPAWNED && (r == -EAGAIN || !end.status_known) &&
-                (u->s->info.features & HOST_FEATURE_EXIT_INFO) && now_us() < u->exited_us + EXIT_RETRY_MAX_US;
+    bool may_come =
+        u->how != EVENT_HOW_SPAWNED && ((u->s->info.features & HOST_FEATURE_EXIT_INFO) || gates_has(u));
+    bool wait = !know_from_gate(u, &end) && may_come && (r == -EAGAIN || !end.status_known) &&
+                now_us() < u->exited_us + EXIT_RETRY_MAX_US;
     if (!wait) {
         post_exited(u, &end);
         return;
@@ -302,17 +319,26 @@ static int on_exit_retry(sd_event_source *source, uint64_t due, void *userdata)
     return 0;
 }
 
+void launch_ended(struct unit_runtime *u)
+{
+    if (u->exit_source)
+        (void)sd_event_source_set_enabled(u->exit_source, SD_EVENT_OFF);
+    if (u->exited_us == 0) {
+        u->exited_us = now_us();
+        if (u->output)
+            output_drain(u->output);
+        sampling_read(u, SAMPLE_CAUSE_FINAL, 0, 0);
+    }
+    try_exit(u);
+}
+
 static int on_pidfd(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
+    (void)source;
     (void)fd;
     (void)revents;
     struct unit_runtime *u = userdata;
-    (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
-    u->exited_us = now_us();
-    if (u->output)
-        output_drain(u->output);
-    sampling_read(u, SAMPLE_CAUSE_FINAL, 0, 0);
-    try_exit(u);
+    launch_ended(u);
     supervisor_drain(u->s);
     return 0;
 }
@@ -333,7 +359,7 @@ void launch_forget(struct unit_runtime *u)
 
 /* ------------------------------------------------ the start ------------------------------------------------ */
 
-static void become_ready(struct unit_runtime *u)
+void launch_become_ready(struct unit_runtime *u)
 {
     u->ready = true;
     supervisor_post_simple(u->s, EVENT_READY, u->index, u->generation);
@@ -343,7 +369,7 @@ static void become_ready(struct unit_runtime *u)
 static void on_probe_ready(void *userdata)
 {
     struct unit_runtime *u = userdata;
-    become_ready(u);
+    launch_become_ready(u);
     supervisor_drain(u->s);
 }
 
@@ -374,8 +400,9 @@ void launch_restart_probe(struct unit_runtime *u)
     /* a check that is gone, or one that the running process was not told of, will never succeed: the start must not
      * be given up for that */
     enum config_ready_type type = u->config->ready.type;
-    if (type == CONFIG_READY_NONE || (type == CONFIG_READY_NOTIFY && !u->notify))
-        become_ready(u);
+    bool by_gate = type == CONFIG_READY_NONE && u->gated;
+    if (!by_gate && (type == CONFIG_READY_NONE || (type == CONFIG_READY_NOTIFY && !u->notify)))
+        launch_become_ready(u);
     else
         start_probe(u);
 }

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gates.h"
 #include "weir/app/supervisor.h"
 #include "weir/base/cleanup.h"
 #include "weir/base/log.h"
@@ -153,6 +154,7 @@ int reload_set(struct supervisor *s, const char *unit, const char *assignment, u
     supervisor_mark(s, u->index, "set %s (uid %u)", assignment, uid);
     supervisor_record_policy(s);
     tell_engine(s, u->index);
+    gates_tell_settings(s);
     return 0;
 }
 
@@ -414,8 +416,11 @@ static int apply_change(struct supervisor *s, struct config *fresh, const struct
     }
     struct err e = ERR_NULL;
     r = s->wrap_fd >= 0 ? wrap_link(s, &e) : wrap_open(s, &e);
+    if (r >= 0)
+        r = gates_open(s, &e);
     if (r < 0)
         supervisor_mark(s, UNIT_NONE, "wrapped units: %s", e.text);
+    gates_tell_settings(s);
     return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "gates.h"
 #include "weir/base/log.h"
 
 #define TIMER_ACCURACY_US 1     /* sd-event's default of 250 ms would blur every sample's time */
@@ -28,6 +29,7 @@ void sampling_read(struct unit_runtime *u, enum sample_cause cause, uint64_t lat
     u->kernel_due = false;
     if (u->cgroup->ops->unit_read(u->cgroup, detail, &e.sample) < 0)
         return; /* gone: EMPTY and CLEANED tell */
+    gates_fill_sample(u, &e.sample);
     e.sample.t_us = now;
     e.sample.cause = cause;
     e.sample.late_us = late_us;
@@ -99,6 +101,7 @@ static int on_tick(sd_event_source *source, uint64_t due, void *userdata)
     announce_status(s);
     control_drop_stuck(s);
     actuate_check_guard(s);
+    gates_tick(s);
     supervisor_drain(s);
     return r;
 }

@@ -147,6 +147,27 @@ static char **copy_environment(void)
     return copy;
 }
 
+/* weir-gate --unit UNIT --run-dir RUN_DIR --path FOLDER -- NAME ARGUMENTS: it looks the command up as we would. */
+static int become_gate(const struct wrap_answer *answer, const char *folder, const char *name, char **argv)
+{
+    char run_dir[PATH_MAX];
+    size_t count = 0;
+    while (argv[0] && argv[count + 1])
+        count++;
+    (void)snprintf(run_dir, sizeof(run_dir), "%.*s", (int)(strlen(folder) - strlen("/wrap")), folder);
+    const char *own[] = {"weir-gate", "--unit", answer->unit, "--run-dir", run_dir,
+                         "--path",    folder,   "--",         name};
+    const char **all = calloc(ARRAY_SIZE(own) + count + 1, sizeof(*all));
+    if (all) {
+        memcpy(all, own, sizeof(own));
+        memcpy(all + ARRAY_SIZE(own), argv + 1, count * sizeof(*argv));
+        (void)execv(answer->text, (char *const *)all);
+    }
+    fprintf(stderr, "weir: %s: exec: %s: %s\n", name, answer->text, strerror(errno));
+    free(all);
+    return EXIT_UNAVAILABLE;
+}
+
 int shim_main(const char *execfn, char **argv)
 {
     char folder[PATH_MAX], socket_path[PATH_MAX];
@@ -160,6 +181,9 @@ int shim_main(const char *execfn, char **argv)
         fprintf(stderr, "weir: %s: no supervisor answers at %s: %s\n", name, socket_path, strerror(-r));
         return EXIT_UNAVAILABLE;
     }
+    answer.unit[sizeof(answer.unit) - 1] = '\0';
+    if (answer.kind == WRAP_ANSWER_GATE)
+        return become_gate(&answer, folder, name, argv);
     if (answer.kind != WRAP_ANSWER_GO && answer.kind != WRAP_ANSWER_STAY) {
         fprintf(stderr, "weir: %s: %s\n", name, answer.text);
         return EXIT_UNAVAILABLE;

@@ -30,6 +30,11 @@ static void cleanup_json(json_t **j)
     json_decref(*j);
 }
 
+static bool is_ready(const struct unit_runtime *u)
+{
+    return u->ready || (u->config->ready.type == CONFIG_READY_NONE && !u->gated);
+}
+
 void state_save(struct supervisor *s)
 {
     if (s->adopting)
@@ -42,13 +47,12 @@ void state_save(struct supervisor *s)
         if (!u->cgroup || u->generation == 0)
             continue;
         const char *via = u->via == UNIT_NONE ? "" : s->unit_names[u->via];
-        (void)json_array_append_new(units, json_pack("{s:s, s:I, s:I, s:I, s:I, s:b, s:b, s:s}", "name",
-                                                     s->unit_names[i], "pid", (json_int_t)u->pid,
-                                                     "start_ticks", (json_int_t)u->start_ticks, "inode",
-                                                     (json_int_t)u->cgroup->ops->unit_inode(u->cgroup),
-                                                     "generation", (json_int_t)u->generation, "ready",
-                                                     u->ready || u->config->ready.type == CONFIG_READY_NONE,
-                                                     "frozen", u->frozen, "via", via));
+        (void)json_array_append_new(
+            units, json_pack("{s:s, s:I, s:I, s:I, s:I, s:b, s:b, s:b, s:s}", "name", s->unit_names[i], "pid",
+                             (json_int_t)u->pid, "start_ticks", (json_int_t)u->start_ticks, "inode",
+                             (json_int_t)u->cgroup->ops->unit_inode(u->cgroup), "generation",
+                             (json_int_t)u->generation, "ready", is_ready(u), "frozen", u->frozen, "gated",
+                             u->gated, "via", via));
     }
     _cleanup_free_ char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
     int r = text ? fd_replace_file_at(s->run_dirfd, STATE_FILE, text, strlen(text), 0600) : -ENOMEM;
@@ -228,6 +232,7 @@ static int adopt_one(struct supervisor *s, json_t *entry, struct err *reterr)
     }
     u->cgroup = cgroup;
     take_over_freeze(u, json_is_true(json_object_get(entry, "frozen")));
+    u->gated = json_is_true(json_object_get(entry, "gated"));
     uint16_t via = unit_index(s, json_string_value(json_object_get(entry, "via")));
     bool ready = json_is_true(json_object_get(entry, "ready"));
     supervisor_mark(s, u->index, "found running (pid %d): adopted%s%s%s", (int)pid,

@@ -11,6 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gates.h"
+#include "weir/gate/link.h"
+
 static void set_value(json_t *object, const char *key, const struct sample *s, enum sample_field field)
 {
     if (sample_has(s, field) && s->value[field] != UINT64_MAX)
@@ -81,6 +84,43 @@ static json_t *rules_json(const struct supervisor *s, uint64_t active)
     return names;
 }
 
+static json_t *notes_json(const struct gate_state *state)
+{
+    static const char *const names[GATE_NOTE_COUNT] = {
+#define X(id, name, text) [GATE_NOTE_##id] = name,
+        GATE_NOTES(X)
+#undef X
+    };
+    json_t *notes = json_object();
+    for (size_t i = 0; i < GATE_NOTE_COUNT; i++)
+        if (state->notes[i])
+            (void)json_object_set_new(notes, names[i], json_integer((json_int_t)state->notes[i]));
+    return notes;
+}
+
+/* "gates": 0: none is connected, the other figures are absent. */
+static json_t *gate_json(const struct unit_runtime *u)
+{
+    static const char *const orders[GATE_ORDER_COUNT] = {[GATE_ORDER_RELEASE] = "release",
+                                                         [GATE_ORDER_PACE] = "pace",
+                                                         [GATE_ORDER_HOLD] = "hold",
+                                                         [GATE_ORDER_DRAIN] = "drain"};
+    struct gate_state state;
+    unsigned count = gates_state(u, &state);
+    if (count == 0)
+        return json_pack("{s:i}", "gates", 0);
+    json_t *gate = json_pack("{s:i, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:o}", "gates", (int)count,
+                             "inflight", (json_int_t)state.inflight, "waiting", (json_int_t)state.waiting,
+                             "queued", (json_int_t)state.queued, "queued_us", (json_int_t)state.queued_us,
+                             "order", state.order < GATE_ORDER_COUNT ? orders[state.order] : "?", "calls",
+                             (json_int_t)state.calls, "answers", (json_int_t)state.answers, "errors",
+                             (json_int_t)state.errors, "resident_bytes", (json_int_t)state.resident_bytes,
+                             "notes", notes_json(&state));
+    if (state.latency_p99_us != UINT64_MAX)
+        (void)json_object_set_new(gate, "latency_p99_us", json_integer((json_int_t)state.latency_p99_us));
+    return gate;
+}
+
 static json_t *unit_json(struct supervisor *s, uint16_t i)
 {
     const struct unit_runtime *u = &s->units[i];
@@ -115,6 +155,8 @@ static json_t *unit_json(struct supervisor *s, uint16_t i)
         (void)json_object_set_new(unit, "eta_us", json_integer((json_int_t)view.eta_us));
     if (p->memory_max_bytes != UINT64_MAX)
         (void)json_object_set_new(unit, "memory_max", json_integer((json_int_t)p->memory_max_bytes));
+    if (u->config->gate != CONFIG_GATE_NONE || u->gated)
+        (void)json_object_set_new(unit, "gate", gate_json(u));
     if (u->status_text[0])
         (void)json_object_set_new(unit, "status_text", json_string(u->status_text));
     if (u->cgroup) {

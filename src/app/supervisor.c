@@ -28,6 +28,7 @@
 
 #include "reclaim.h"
 #include "weir/app/supervisor.h"
+#include "gates.h"
 #include "weir/base/cleanup.h"
 #include "weir/base/fdio.h"
 #include "weir/base/log.h"
@@ -92,6 +93,15 @@ void supervisor_post_outcome(struct supervisor *s, const struct decision *d, enu
     supervisor_post(s, &e);
 }
 
+/* An operator lifted what a gate was refused for. */
+static void let_gates_ask(struct supervisor *s, const struct event *e)
+{
+    bool lifts = e->kind == EVENT_OPERATOR &&
+                 (e->operator_.verb == EVENT_VERB_START || e->operator_.verb == EVENT_VERB_RESTART);
+    if (lifts || (e->kind == EVENT_POLICY && s->policy_units[e->unit].enabled))
+        gates_ask_again(&s->units[e->unit]);
+}
+
 static void step(struct supervisor *s, struct event *e)
 {
     uint64_t now = now_us();
@@ -115,6 +125,7 @@ static void step(struct supervisor *s, struct event *e)
         announce_decision(s, &s->decisions[i]);
     for (int i = 0; i < count; i++)
         actuate(s, &s->decisions[i]);
+    let_gates_ask(s, e);
 }
 
 void supervisor_drain(struct supervisor *s)
@@ -404,7 +415,7 @@ static void tell_host(const struct supervisor *s)
 /* What is left in the run folder when no unit is: nothing. */
 static void remove_run_dir(struct supervisor *s)
 {
-    static const char *const files[] = {"control.sock", "wrap.sock", "state.json", "lock"};
+    static const char *const files[] = {"control.sock", "wrap.sock", "gate.sock", "state.json", "lock"};
     for (uint16_t i = 0; i < s->unit_count; i++) {
         if (s->units[i].cgroup)
             return;
@@ -421,6 +432,7 @@ static void remove_run_dir(struct supervisor *s)
 static void supervisor_deinit(struct supervisor *s)
 {
     control_close(s);
+    gates_close(s);
     wrap_close(s);
     s->reclaimer = reclaimer_free(s->reclaimer);
     for (uint16_t i = 0; i < s->unit_count; i++) {
@@ -490,6 +502,8 @@ static int set_up(struct supervisor *s, struct err *reterr)
     if (r >= 0)
         r = wrap_open(s, reterr);
     if (r >= 0)
+        r = gates_open(s, reterr);
+    if (r >= 0)
         r = control_open(s, reterr);
     return r;
 }
@@ -540,6 +554,7 @@ int supervisor_run(const struct supervisor_options *options, struct err *reterr)
                            .run_dirfd = -1,
                            .lock_fd = -1,
                            .wrap_fd = -1,
+                           .gate_fd = -1,
                            .control_fd = -1,
                            .echo = options->echo};
     struct err e = ERR_NULL;

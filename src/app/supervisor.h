@@ -83,6 +83,15 @@ struct unit_runtime {
     uint64_t next_fast_us; /* not before this, other than for a tick or an end */
     bool kernel_due;       /* a notification waits for it */
 
+    /* with a gate (gates.c) */
+    bool gated;                 /* this life's process is a gate's child, whatever the config says by now */
+    struct decision gate_order; /* the last order that was sent */
+    uint64_t gate_drain_id;     /* the DRAIN that waits for its outcome; 0 = none */
+    uint64_t gate_lost_us;      /* no gate is connected since then; 0 = not so, or not looked yet */
+    uint32_t gate_lost_told;    /* the generation that GATE_LOST was posted for */
+    uint64_t notes_second;      /* of gates' notes */
+    unsigned notes, notes_left_out;
+
     struct sample last;    /* newest reading */
     struct sample tick[2]; /* the two newest ticks: pressure over the interval */
     uint32_t tick_count;
@@ -126,6 +135,11 @@ struct supervisor {
     sd_event_source *wrap_source;
     struct wrap_client *wrap_clients;
     uint64_t wrap_ticket;
+
+    int gate_fd;
+    sd_event_source *gate_source;
+    struct gate_link *gate_links;
+    char *gate_program; /* path of weir-gate; NULL: no unit has a gate */
 
     int control_fd;
     sd_event_source *control_source;
@@ -185,6 +199,10 @@ void launch_follow(struct unit_runtime *u, pid_t pid, int pidfd, enum event_how 
 int launch_make_cgroup(struct unit_runtime *u, struct err *reterr);
 int launch_open_output(struct unit_runtime *u, struct err *reterr);
 int launch_open_pressure(struct unit_runtime *u, struct err *reterr);
+/* Its readiness check, or its gate, says that it is. The caller drains. */
+void launch_become_ready(struct unit_runtime *u);
+/* Its main process has ended: evidence, then EXITED. The caller drains. */
+void launch_ended(struct unit_runtime *u);
 /* After a reload put another config under a unit that is not ready yet. */
 void launch_restart_probe(struct unit_runtime *u);
 void launch_forget(struct unit_runtime *u); /* the generation is over: pidfd, probe, sockets */

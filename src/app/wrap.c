@@ -7,6 +7,9 @@
  * stdio, uid, environment, so that exit status and signals are the server's own affair, and weir's death
  * changes nothing. Until then it waits in its read: the engine's back-off holds it there.
  *
+ * A unit with a gate: what the server starts becomes weir-gate instead and stays where it is; its child is the command,
+ * and asks through the gate's link (gates.c) in the same way.
+ *
  * Who may ask: a process inside one of this supervisor's service units. Others are refused.
  */
 #include "supervisor.h"
@@ -25,8 +28,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "gates.h"
 #include "weir/base/cleanup.h"
 #include "weir/base/log.h"
+#include "wrap.h"
 #include "wrap_protocol.h"
 
 #define WRAP_CLIENTS_MAX   64 /* chosen: bounds fds; a server starts one worker at a time */
@@ -43,7 +48,8 @@ struct wrap_client {
     uint64_t ticket; /* 0 = has not asked yet */
     uint16_t unit;
     uint16_t via;
-    bool is_stranger; /* no process of a unit */
+    bool is_stranger;       /* no process of a unit */
+    struct gate_link *gate; /* it asks for its child `pid`; fd is -1 then */
     sd_event_source *source;
 };
 
@@ -55,13 +61,20 @@ static void client_free(struct wrap_client *c)
     *p = c->next;
     sd_event_source_disable_unref(c->source);
     cleanup_close(&c->pidfd);
-    close(c->fd);
+    cleanup_close(&c->fd);
     free(c);
 }
 
 static void client_answer(struct wrap_client *c, enum wrap_answer_kind kind, const char *text)
 {
     struct wrap_answer answer = {.version = WRAP_VERSION, .kind = kind};
+    if (c->gate) {
+        gates_answer(c->gate, &c->s->units[c->unit], kind == WRAP_ANSWER_GO, text);
+        client_free(c);
+        return;
+    }
+    if (c->unit != UNIT_NONE)
+        (void)snprintf(answer.unit, sizeof(answer.unit), "%s", c->s->unit_names[c->unit]);
     (void)snprintf(answer.text, sizeof(answer.text), "%s", text);
     /* a peer that is gone is told nothing, ignoring */
     (void)send(c->fd, &answer, sizeof(answer), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -77,8 +90,7 @@ static struct unit_runtime *unit_by_wrap(struct supervisor *s, const char *name)
     return NULL;
 }
 
-/* The service unit whose cgroup the process is in; UNIT_NONE = none of ours. */
-static uint16_t unit_of_process(struct supervisor *s, pid_t pid)
+uint16_t wrap_unit_of_process(struct supervisor *s, pid_t pid)
 {
     if (host_process_in(pid, host_base(s->host)) != 1)
         return UNIT_NONE; /* one look at a stranger, however many units there are */
@@ -108,6 +120,16 @@ static void answer_go(struct unit_runtime *u, struct wrap_client *c)
     client_answer(c, WRAP_ANSWER_GO, variable);
 }
 
+static void client_arrives(struct wrap_client *c)
+{
+    struct event e = {.kind = EVENT_ARRIVED, .unit = c->unit};
+    c->ticket = ++c->s->wrap_ticket;
+    e.arrived.pid = c->pid;
+    e.arrived.via = c->via;
+    e.arrived.ticket = c->ticket;
+    supervisor_post(c->s, &e);
+}
+
 static void client_ask(struct wrap_client *c, const struct wrap_request *request)
 {
     struct supervisor *s = c->s;
@@ -133,12 +155,39 @@ static void client_ask(struct wrap_client *c, const struct wrap_request *request
         return;
     }
     c->unit = u->index;
-    c->ticket = ++s->wrap_ticket;
-    struct event e = {.kind = EVENT_ARRIVED, .unit = u->index};
-    e.arrived.pid = c->pid;
-    e.arrived.via = c->via;
-    e.arrived.ticket = c->ticket;
-    supervisor_post(s, &e);
+    if (u->config->gate != CONFIG_GATE_NONE && gates_program(s))
+        client_answer(c, WRAP_ANSWER_GATE, gates_program(s)); /* which asks for the command's place itself */
+    else
+        client_arrives(c);
+}
+
+void wrap_ask(struct unit_runtime *u, uint16_t via, pid_t pid, struct gate_link *gate)
+{
+    struct supervisor *s = u->s;
+    struct wrap_client *c = calloc(1, sizeof(*c));
+    if (!c) {
+        gates_answer(gate, u, false, "weir is out of memory");
+        return;
+    }
+    *c = (struct wrap_client){
+        .s = s, .fd = -1, .pid = pid, .unit = u->index, .via = via, .gate = gate, .next = s->wrap_clients};
+    s->wrap_clients = c;
+    c->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (c->pidfd < 0)
+        client_answer(c, WRAP_ANSWER_REFUSE, "the waiting process is gone");
+    else if (u->pid == pid)
+        answer_go(u, c); /* an earlier weir placed it, and died before it could say so */
+    else
+        client_arrives(c);
+}
+
+void wrap_forget_gate(struct supervisor *s, const struct gate_link *gate)
+{
+    for (struct wrap_client *c = s->wrap_clients, *next; c; c = next) {
+        next = c->next;
+        if (c->gate == gate)
+            client_free(c);
+    }
 }
 
 static int on_client(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -161,7 +210,7 @@ static int on_client(sd_event_source *source, int fd, uint32_t revents, void *us
 /* Takes fd over. A stranger is kept until it has asked and can be told; strangers take no place of the units'. */
 static void client_new(struct supervisor *s, int fd, pid_t pid)
 {
-    uint16_t via = unit_of_process(s, pid);
+    uint16_t via = wrap_unit_of_process(s, pid);
     bool is_stranger = via == UNIT_NONE && !is_main_process(s, pid);
     unsigned alike = 0;
     for (struct wrap_client *c = s->wrap_clients; c; c = c->next)
@@ -260,6 +309,7 @@ void wrap_admit(struct unit_runtime *u, const struct decision *d)
     int pidfd = steal_fd(&c->pidfd);
     if (!additional) {
         u->via = c->via;
+        u->gated = c->gate != NULL;
         u->ready = false;
         (void)host_process_start_ticks(pid, &u->start_ticks);
         launch_follow(u, pid, pidfd, EVENT_HOW_WRAPPED);

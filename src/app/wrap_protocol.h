@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#define WRAP_VERSION         1
+#define WRAP_VERSION         2
 #define WRAP_NAME_MAX        64
 #define WRAP_ENVIRONMENT_MAX 1024
 
@@ -23,6 +23,7 @@ enum wrap_answer_kind {
     WRAP_ANSWER_REFUSE = 2, /* text says why */
     WRAP_ANSWER_STAY =
         3, /* it is a service's own main process (exec = uv ...): become the command where it is */
+    WRAP_ANSWER_GATE = 4, /* become the gate at the path that text gives, for `unit`: it starts the command */
 };
 
 struct wrap_answer {
@@ -30,6 +31,7 @@ struct wrap_answer {
     uint32_t kind;
     char text[WRAP_ENVIRONMENT_MAX]; /* GO: one NAME=value to add to the environment, or ""; REFUSE: why;
                                        STAY: "" */
+    char unit[WRAP_NAME_MAX];        /* GATE */
 };
 
 #endif

@@ -225,6 +225,50 @@ int parse_u64(const char *s, uint64_t *ret)
     return 0;
 }
 
+static const struct {
+    const char *name;
+    uint64_t us;
+} pace_spans[] = {{"s", USEC_PER_SEC}, {"min", 60 * USEC_PER_SEC}};
+
+int parse_pace(const char *s, uint32_t *ret_count, uint64_t *ret_per_us)
+{
+    uint64_t whole, fraction, per_us = 0;
+    const char *end = s = skip_blanks(s);
+    int r = scan_number(&end, &whole, &fraction);
+    if (r < 0)
+        return r;
+    if (memchr(s, '.', (size_t)(end - s)))
+        return -EINVAL;
+    end = skip_blanks(end);
+    if (*end == '/') {
+        end = skip_blanks(end + 1);
+        size_t length = strcspn(end, " \t");
+        for (size_t i = 0; i < ARRAY_SIZE(pace_spans); i++)
+            if (strlen(pace_spans[i].name) == length && strncmp(pace_spans[i].name, end, length) == 0)
+                per_us = pace_spans[i].us;
+        if (per_us == 0)
+            return -EINVAL;
+        end = skip_blanks(end + length);
+    }
+    if (*end != '\0')
+        return -EINVAL;
+    if (whole < 1 || whole > PACE_MAX)
+        return -ERANGE;
+    *ret_count = (uint32_t)whole;
+    *ret_per_us = per_us;
+    return 0;
+}
+
+const char *format_pace(uint32_t count, uint64_t per_us, char buf[static FORMAT_PACE_MAX])
+{
+    const char *span = "";
+    for (size_t i = 0; i < ARRAY_SIZE(pace_spans); i++)
+        if (pace_spans[i].us == per_us)
+            span = pace_spans[i].name;
+    (void)snprintf(buf, FORMAT_PACE_MAX, "%" PRIu32 "%s%s", count, *span ? "/" : "", span);
+    return buf;
+}
+
 int parse_bool(const char *s, int *ret)
 {
     static const char *const words[2][4] = {{"no", "false", "off", "0"}, {"yes", "true", "on", "1"}};

@@ -83,6 +83,23 @@ const struct cli_command cli_commands[] = {
      "weir freeze worker\n", cmd_freeze},
     {"thaw", "UNIT", 1, 1, OPTION_TARGET, "thaw a frozen unit", "Undoes weir freeze.", "weir thaw worker\n",
      cmd_thaw},
+    {"hold", "UNIT", 1, 1, OPTION_TARGET, "let no request through to a unit with a gate",
+     "What its server sends waits in the pipe; requests in flight are answered. Until weir release, at the "
+     "latest "
+     "until gate_patience is over. Takes the place of what the ladder or a rule holds back. Exit status 1 "
+     "with the "
+     "reason when it cannot be done: no gate, or the unit is not ready.",
+     "weir hold worker\n", cmd_hold},
+    {"pace", "UNIT N|R/s|R/min", 2, 2, OPTION_TARGET, "let few requests through to a unit with a gate",
+     "N: at most so many in flight at a time. R/s, R/min: so many in that time, evenly spaced. From 1 to "
+     "65535. The "
+     "others wait in the pipe. Until weir release, at the latest until gate_patience is over.",
+     "weir pace worker 1    # one after the other\nweir pace worker 30/min\n", cmd_pace},
+    {"release", "UNIT", 1, 1, OPTION_TARGET, "let the requests to a unit through again",
+     "Undoes weir hold and weir pace, and what the ladder or a rule holds back; these begin anew when they "
+     "find reason "
+     "to.",
+     "weir release worker\n", cmd_release},
     {"set", "UNIT KEY=VALUE", 2, 2, OPTION_TARGET, "change a limit or threshold of a running unit, on record",
      "KEY is one of [unit NAME] for which weir.conf(5) says that weir set changes it live; VALUE is written "
      "as in the "
@@ -96,13 +113,15 @@ const struct cli_command cli_commands[] = {
     {"reload", "", 0, 0, OPTION_TARGET, "apply a changed config and show the difference",
      "Reads the config file again. With any error in it nothing is changed and the errors are printed.",
      "weir reload\n", cmd_reload},
-    {"history", "[samples|interventions|restarts|pressure|runs]", 0, 1, RECORD | OPTION_CSV,
+    {"history", "[samples|interventions|restarts|pressure|gate|runs]", 0, 1, RECORD | OPTION_CSV,
      "ask the record (works while no supervisor runs)",
      "Reads the supervisor's history file. interventions is the default; samples are the readings as they "
      "were "
      "taken; pressure is computed between consecutive samples from the kernel's totals; restarts tells each "
      "end of a "
-     "unit with its cause from evidence; runs lists the supervisor's lives. interventions --all also has the "
+     "unit with its cause from evidence; gate tells what passed the gates, each method "
+     "of each unit, the most called first; runs lists the supervisor's lives. interventions --all also has "
+     "the "
      "steps and the "
      "marks: set, reload, adoption, output dropped. --json prints one array.",
      "weir history\nweir history samples -u worker --since -10m\nweir history restarts --json\n",
@@ -206,8 +225,11 @@ void cli_print_help(const struct cli_command *command, FILE *out)
         print_general_help(out);
         return;
     }
-    fprintf(out, "Usage: weir %s%s%s%s\n\n", command->name, command->options ? " [OPTIONS]" : "",
-            command->words[0] ? " " : "", command->words);
+    char usage[HELP_COLUMNS * 2];
+    (void)snprintf(usage, sizeof(usage), "Usage: weir %s%s%s%s", command->name,
+                   command->options ? " [OPTIONS]" : "", command->words[0] ? " " : "", command->words);
+    cli_print_wrapped(usage, 0, (unsigned)strlen("Usage: weir "), out);
+    (void)fputc('\n', out);
     cli_print_wrapped(command->text, 0, 0, out);
     if (command->options) {
         fputs("\nOptions:\n", out);
@@ -277,7 +299,7 @@ static void print_bash_words(const struct cli_command *c, FILE *out)
         if (c->options & cli_options[k].bit)
             fprintf(out, " --%s", cli_options[k].name);
     if (c->run == cmd_history)
-        fputs(" samples interventions restarts pressure runs", out);
+        fputs(" samples interventions restarts pressure gate runs", out);
     if (c->run == cmd_explain)
         fputs(" last", out);
     fprintf(out, "'%s%s ;;\n", takes_file(c) ? "; files=yes" : "", takes_unit(c) ? "; units=yes" : "");

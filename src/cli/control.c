@@ -201,10 +201,10 @@ static bool wait_is_over(json_t *unit, const struct wait *w)
     return false;
 }
 
-static int not_done(const char *command, const char *what)
+static int not_done(const char *command, const char *what, uint64_t waited_us)
 {
     fprintf(stderr, "weir %s: %s: not done after %llu s; 'weir status' and 'weir log' tell more\n", command,
-            what, (unsigned long long)(WAIT_MAX_US / USEC_PER_SEC));
+            what, (unsigned long long)(waited_us / USEC_PER_SEC));
     return CLI_EXIT_FAILED;
 }
 
@@ -232,7 +232,7 @@ static int wait_for(const struct request *q, const struct wait *w)
         json_decref(root);
         (void)usleep(WAIT_STEP_US);
     }
-    return not_done(q->command, w->unit);
+    return not_done(q->command, w->unit, WAIT_MAX_US);
 }
 
 /* What the unit was before the command: *ret_generation, *ret_wrapped. A cli_exit, told. */
@@ -301,6 +301,132 @@ int cmd_thaw(const struct cli_args *args)
     return unit_command(args, "thaw");
 }
 
+/* ---------------------------------------------- requests held back ---------------------------------------------- */
+
+/* A gate tells within 50 ms which order it obeys. */
+#define ORDER_US ANSWER_US
+
+enum order_state { ORDER_PENDING, ORDER_OBEYED, ORDER_REFUSED };
+
+static bool is_text(json_t *object, const char *key, const char *text)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+    return value && strcmp(value, text) == 0;
+}
+
+/* The ladder's step while something stronger does not hide it: the engine holds requests back, or lets them through. */
+static bool is_held(json_t *unit)
+{
+    return is_text(unit, "ladder", "hold") || is_text(unit, "ladder", "pace");
+}
+
+static enum order_state refused(const struct request *q, const char *unit, const char *why)
+{
+    fprintf(stderr, "weir %s: %s %s\n", q->command, unit, why);
+    return ORDER_REFUSED;
+}
+
+/* Of hold and pace; order is what the gate is to say. */
+static enum order_state judge_hold(const struct request *q, const char *name, json_t *unit, const char *order)
+{
+    json_t *gate = json_object_get(unit, "gate");
+    const char *state = json_string_value(json_object_get(unit, "state"));
+    char text[128];
+    if (!state || strcmp(state, "ready") != 0) {
+        (void)snprintf(text, sizeof(text), "is %s: requests are held back only of a unit that is ready",
+                       state ? state : "gone");
+        return refused(q, name, text);
+    }
+    if (json_integer_value(json_object_get(gate, "gates")) == 0)
+        return refused(q, name, "has no gate connected: nothing stands on its pipe now");
+    if (!is_text(unit, "ladder", order) && !is_text(unit, "ladder", "throttle"))
+        return refused(q, name, "is not held back: its gate could not do it; 'weir log' tells why");
+    return is_text(gate, "order", order) ? ORDER_OBEYED : ORDER_PENDING;
+}
+
+static enum order_state judge_release(const struct request *q, const char *name, json_t *unit)
+{
+    json_t *gate = json_object_get(unit, "gate");
+    if (is_text(gate, "order", "drain"))
+        return refused(q, name,
+                       "is to end once its last requests are answered: new ones wait for the next process");
+    if (!is_text(gate, "order", "hold") && !is_text(gate, "order", "pace"))
+        return ORDER_OBEYED;
+    if (is_held(unit))
+        return refused(q, name, "is held back anew, by its ladder or a rule; 'weir log' tells why");
+    return ORDER_PENDING;
+}
+
+static enum order_state judge_order(const struct request *q, const char *name, json_t *unit)
+{
+    if (!json_object_get(unit, "gate"))
+        return refused(
+            q, name, "has no gate: requests are held back only where its config says gate = jsonl or lines");
+    if (strcmp(q->command, "release") == 0)
+        return judge_release(q, name, unit);
+    return judge_hold(q, name, unit, q->command);
+}
+
+/* The order was given: what came of it. done: what to print then. */
+static int wait_for_order(const struct request *q, const char *name, const char *done)
+{
+    for (uint64_t waited = 0; waited < ORDER_US; waited += WAIT_STEP_US) {
+        int exit_status;
+        json_t *root = fetch_status(q, &exit_status);
+        if (!root)
+            return exit_status;
+        enum order_state state = judge_order(q, name, unit_of(root, name));
+        json_decref(root);
+        if (state == ORDER_OBEYED)
+            printf("%s: %s\n", name, done);
+        if (state != ORDER_PENDING)
+            return state == ORDER_OBEYED ? CLI_EXIT_OK : CLI_EXIT_FAILED;
+        (void)usleep(WAIT_STEP_US);
+    }
+    return not_done(q->command, name, ORDER_US);
+}
+
+static int order(const struct cli_args *args, const char *verb, const char *method, const char *a,
+                 const char *b, const char *done)
+{
+    struct request q;
+    int exit_status = request_begin(&q, args, verb);
+    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    int r = exit_status ? 0 : call(&q.target, method, "ss", a, b, NULL, &error);
+    if (r < 0)
+        exit_status = tell(&q, r, &error);
+    else if (!exit_status)
+        exit_status = wait_for_order(&q, args->words[0], done);
+    request_end(&q);
+    return exit_status;
+}
+
+int cmd_hold(const struct cli_args *args)
+{
+    return order(args, "hold", "Command", "hold", args->words[0], "held");
+}
+
+int cmd_release(const struct cli_args *args)
+{
+    return order(args, "release", "Command", "release", args->words[0], "released");
+}
+
+int cmd_pace(const struct cli_args *args)
+{
+    uint32_t count;
+    uint64_t per_us;
+    char pace[FORMAT_PACE_MAX], done[64];
+    if (parse_pace(args->words[1], &count, &per_us) < 0) {
+        fprintf(stderr,
+                "weir pace: '%s' is no pace; say 4 (requests in flight), 5/s or 30/min, from 1 to %d\n",
+                args->words[1], PACE_MAX);
+        return CLI_EXIT_USAGE;
+    }
+    (void)format_pace(count, per_us, pace);
+    (void)snprintf(done, sizeof(done), per_us ? "paced, %s" : "paced, %s in flight", pace);
+    return order(args, "pace", "Pace", args->words[0], args->words[1], done);
+}
+
 /* Has the supervisor ended in time? Without its pidfd (another pid namespace): does nobody answer any more? */
 static bool wait_end(const struct cli_target *t, int pidfd)
 {
@@ -330,7 +456,7 @@ static int shut_down(const struct request *q, bool keep)
     if (r < 0)
         return tell(q, r, &error);
     if (!wait_end(&q->target, pidfd))
-        return not_done("stop", q->target.name);
+        return not_done("stop", q->target.name, WAIT_MAX_US);
     printf("%s: %s\n", q->target.name, keep ? "ended, its units go on" : "stopped");
     return CLI_EXIT_OK;
 }

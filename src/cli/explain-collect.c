@@ -77,6 +77,7 @@ static bool is_life_event(const struct explain *x, const struct store_row *row)
     case EVENT_RUN:
     case EVENT_SAMPLE:
     case EVENT_DEADLINE:
+    case EVENT_GATE_LOST:
     case EVENT_OPERATOR:
     case EVENT_OUTCOME:
     case EVENT_POLICY:

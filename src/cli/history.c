@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `weir history`: samples, interventions and runs; pressure and restarts have files of their own. */
+/* `weir history`: samples, interventions and runs; pressure, restarts and gate have files of their own. */
 #include "history.h"
 
 #include <errno.h>
@@ -271,7 +271,7 @@ static const struct {
     int (*print)(struct cli_query *q, const struct cli_args *args);
 } kinds[] = {
     {"interventions", history_interventions}, {"samples", history_samples}, {"restarts", history_restarts},
-    {"pressure", history_pressure},           {"runs", history_runs},
+    {"pressure", history_pressure},           {"gate", history_gate},       {"runs", history_runs},
 };
 
 static int unknown_kind(const char *word)
@@ -283,7 +283,7 @@ static int unknown_kind(const char *word)
     fprintf(stderr, "weir: history has no '%s'; %s%s%s\n", word,
             near ? "did you mean '"
                  : "say samples, interventions, "
-                   "restarts, pressure or runs",
+                   "restarts, pressure, gate or runs",
             near ? near : "", near ? "'?" : "");
     return CLI_EXIT_USAGE;
 }

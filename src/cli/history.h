@@ -7,6 +7,7 @@
 
 /* Each prints its table; a cli_exit. */
 int history_pressure(struct cli_query *q, const struct cli_args *args);
+int history_gate(struct cli_query *q, const struct cli_args *args);
 int history_restarts(struct cli_query *q, const struct cli_args *args);
 
 /* Stalled share of the time between two samples of one generation, in permyriad, from the kernel's totals.

@@ -165,7 +165,8 @@ uint64_t usual_time(const struct usual *u, enum whatif_habit habit)
 
 /* When the unit's last step of each kind was; 0 = not yet, or answered. */
 struct step {
-    uint64_t start, spawned, term, kill, gone;
+    uint64_t start, spawned, drain, term, kill, gone;
+    uint64_t drain_id;
 };
 
 struct look {
@@ -184,7 +185,10 @@ static void look_at_decision(const struct decision *d, struct step *s)
 {
     if (d->kind == DECISION_START || (d->kind == DECISION_ADMIT && !d->amount[1]))
         *s = (struct step){.start = d->t_us, .gone = s->gone};
-    else if (d->kind == DECISION_TERM && !s->term)
+    else if (d->kind == DECISION_DRAIN) {
+        s->drain = d->t_us;
+        s->drain_id = d->id;
+    } else if (d->kind == DECISION_TERM && !s->term)
         s->term = d->t_us;
     else if (d->kind == DECISION_KILL && !s->kill)
         s->kill = d->t_us;
@@ -198,6 +202,8 @@ static void look_at_event(const struct event *e, struct usual *u, struct step *s
         s->gone = 0;
     } else if (e->kind == EVENT_READY) {
         took(u, WHATIF_HABIT_READY, &s->spawned, e->t_us);
+    } else if (e->kind == EVENT_OUTCOME && e->outcome.decision_id == s->drain_id) {
+        took(u, WHATIF_HABIT_DRAIN, &s->drain, e->t_us);
     } else if (e->kind == EVENT_EXITED && !s->kill) {
         took(u, WHATIF_HABIT_STOP, &s->term, e->t_us);
     } else if (e->kind == EVENT_EMPTY) {

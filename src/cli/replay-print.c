@@ -239,10 +239,11 @@ static void assume_run(const struct report *r, json_t *list)
 static void assume_habits(const struct report *r, uint16_t unit, json_t *list)
 {
     const struct attempt *a = r->attempt;
-    char text[256] = "", time[FORMAT_DURATION_MAX];
+    char text[384] = "", time[FORMAT_DURATION_MAX];
     for (int h = 0; h < WHATIF_HABIT_COUNT; h++) {
         bool wrapped = a->policy.units[unit].kind == UNIT_KIND_WRAPPED;
         if ((h == WHATIF_HABIT_RESPAWN && !wrapped) ||
+            (h == WHATIF_HABIT_DRAIN && !(a->policy.units[unit].abilities & ABILITY_GATE)) ||
             (h == WHATIF_HABIT_READY && !a->policy.units[unit].has_ready))
             continue;
         uint64_t seen = a->in->path ? 0 : a->in->usual[unit].count[h];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* `weir status`: the status document as a table. A figure the unit does not have is shown as "-". */
+/* `weir status`: the status document as a table. A figure the unit does not have is shown as "-". A gate has a line of its
+ * own below the table, which units without one do not pay for. */
 #include "status.h"
 
 #include <inttypes.h>
@@ -123,6 +124,68 @@ static void put_unit(struct table *t, json_t *unit)
     table_row(t);
 }
 
+/* ------------------------------------------------- gates -------------------------------------------------- */
+
+/* Counts; of what was kept in a file, bytes. */
+static void print_notes(json_t *notes)
+{
+    const char *name, *between = "; ";
+    json_t *value;
+    json_object_foreach(notes, name, value)
+    {
+        char size[FORMAT_SIZE_MAX];
+        uint64_t amount = (uint64_t)json_integer_value(value);
+        if (strcmp(name, "spooled") == 0)
+            printf("%s%s %s", between, name, format_size(amount, size));
+        else
+            printf("%s%s %" PRIu64, between, name, amount);
+        between = ", ";
+    }
+}
+
+static const char *order_text(json_t *gate)
+{
+    static const char *const texts[][2] = {
+        {"release", "open"}, {"pace", "paced"}, {"hold", "held"}, {"drain", "draining"}};
+    const char *order = string(gate, "order");
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        if (strcmp(order, texts[i][0]) == 0)
+            return texts[i][1];
+    return order;
+}
+
+static void print_gate_figures(json_t *gate)
+{
+    char text[FORMAT_DURATION_MAX];
+    int64_t queued_us = number(gate, "queued_us"), p99_us = number(gate, "latency_p99_us");
+    printf("%s, %" PRId64 " in flight", order_text(gate), number(gate, "inflight"));
+    if (number(gate, "waiting") > 0)
+        printf(", %" PRId64 " to be sent again", number(gate, "waiting"));
+    if (number(gate, "queued") > 0)
+        printf(", the next held back for %s", queued_us < (int64_t)USEC_PER_SEC
+                                                  ? format_duration((uint64_t)queued_us, text)
+                                                  : seconds_cell(queued_us, text));
+    printf("; %" PRId64 " calls, %" PRId64 " errors", number(gate, "calls"), number(gate, "errors"));
+    if (p99_us >= 0)
+        printf(", p99 %s", format_duration((uint64_t)p99_us, text));
+    if (number(gate, "gates") > 1)
+        printf(", over %" PRId64 " gates", number(gate, "gates"));
+    print_notes(json_object_get(gate, "notes"));
+}
+
+static void print_gate(json_t *unit)
+{
+    json_t *gate = json_object_get(unit, "gate");
+    if (!gate)
+        return;
+    printf("gate of %s: ", string(unit, "name"));
+    if (number(gate, "gates") > 0)
+        print_gate_figures(gate);
+    else
+        (void)fputs("none is connected", stdout);
+    putchar('\n');
+}
+
 static void print_table(json_t *root)
 {
     char up[FORMAT_DURATION_MAX];
@@ -138,6 +201,7 @@ static void print_table(json_t *root)
     if (t)
         table_end(t, "no units");
     puts("* planned recycles/after failures/by operator");
+    json_array_foreach(json_object_get(root, "units"), i, unit) print_gate(unit);
 }
 
 int status_print(json_t *root, const struct cli_args *args)

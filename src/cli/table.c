@@ -125,6 +125,14 @@ void table_size(struct table *t, uint64_t bytes)
     put(t, format_size(bytes, text), cli_json_u64(bytes));
 }
 
+void table_signed_size(struct table *t, int64_t bytes)
+{
+    char text[FORMAT_SIZE_MAX + 1] = "-";
+    uint64_t size = bytes < 0 ? -(uint64_t)bytes : (uint64_t)bytes;
+    (void)format_size(size, text + (bytes < 0));
+    put(t, text, json_integer(bytes));
+}
+
 void table_duration(struct table *t, uint64_t us)
 {
     char text[FORMAT_DURATION_MAX];

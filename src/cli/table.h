@@ -36,6 +36,8 @@ struct table *table_new(enum cli_format format, FILE *out, const struct table_co
 void table_text(struct table *t, const char *text);
 void table_count(struct table *t, uint64_t value);
 void table_size(struct table *t, uint64_t bytes);
+/* "-512K"; a whole number in JSON. */
+void table_signed_size(struct table *t, int64_t bytes);
 void table_duration(struct table *t, uint64_t us);
 void table_percent(struct table *t, uint64_t permyriad);
 void table_time(struct table *t, uint64_t wall_us);

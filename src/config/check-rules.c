@@ -213,10 +213,11 @@ static int check_gate(struct rules_check *k)
     if (!k->rule->units)
         return problem_addf_at(
             k->loader->report, &at,
-            "%s needs a gate, and no unit has one\ngates are not supported in this version", word);
-    return problem_addf_at(k->loader->report, &at,
-                           "%s needs a gate, and [unit %s] has %s\ngates are not supported in this version",
-                           word, without->name, gate_word(without));
+            "%s needs a gate, and no unit has one\nwrite gate = jsonl in the wrapped unit that is meant",
+            word);
+    return problem_addf_at(k->loader->report, &at, "%s needs a gate, and [unit %s] has %s\n%s", word,
+                           without->name, gate_word(without),
+                           without->wrap ? "write gate = jsonl there" : "name units with a gate only");
 }
 
 static bool has_memory_max(const struct config_unit *u)

@@ -19,6 +19,7 @@ const struct key_order key_orders[] = {
     {"memory_high", "memory_max", .is_next = true},
     {"backoff_min", "backoff_max", .is_next = true, .may_be_equal = true},
     {"pace_at", "hold_at", .is_next = true},
+    {"gate_drain", "gate_patience", .is_next = true, .may_be_equal = true},
     {"release_at", "reclaim_at", .is_next = false},
     {"release_at", "pace_at", .is_next = false},
     {"release_at", "hold_at", .is_next = false},
@@ -158,10 +159,17 @@ static int check_kind_keys(struct loader *l, const struct config_unit *unit,
                              "%s is for wrapped units only\n[unit %s] has exec; remove the line", key->name,
                              unit->name);
         else if ((key->flags & KEY_GATE) && unit->gate == CONFIG_GATE_NONE)
-            r = problem_addf(l->report, line,
-                             "%s needs a gate, and [unit %s] has gate = none\nremove the line: gates are not "
-                             "supported in this version",
-                             key->name, unit->name);
+            r = problem_addf(
+                l->report, line,
+                "%s needs a gate, and [unit %s] has gate = none\nwrite gate = jsonl, or remove the "
+                "line",
+                key->name, unit->name);
+        else if (unit->gate == CONFIG_GATE_LINES && key->type == &type_methods)
+            r = problem_addf(
+                l->report, line,
+                "%s is about methods, and gate = lines knows of none\nwrite gate = jsonl, or remove "
+                "the line",
+                key->name);
         if (r < 0)
             return r;
     }
@@ -245,7 +253,8 @@ static int check_unit(struct loader *l, struct config_unit *unit, const struct s
     if (r == 0)
         r = check_environment(l, unit, notes);
     unit->policy.kind = unit->wrap ? UNIT_KIND_WRAPPED : UNIT_KIND_SERVICE;
-    unit->policy.has_ready = unit->ready.type != CONFIG_READY_NONE;
+    /* a gate tells when the handshake is through */
+    unit->policy.has_ready = unit->ready.type != CONFIG_READY_NONE || unit->gate != CONFIG_GATE_NONE;
     return r;
 }
 

@@ -43,10 +43,6 @@ static int report_unknown(struct loader *l, const struct here *here, const char 
         if (key_find((enum key_section)other, name))
             return problem_addf(l->report, here->line, "unknown key '%s' in [%s]\nit belongs into %s", shown,
                                 here->title, key_tables[other].title);
-    if (strncmp(name, "gate_", 5) == 0)
-        return problem_addf(l->report, here->line,
-                            "unknown key '%s' in [%s]\ngates are not supported in this version", shown,
-                            here->title);
     if (near && (key_find(here->section, near)->flags & KEY_NEEDED))
         here->notes->has_bad_line = true;
     if (near)

@@ -116,10 +116,10 @@ extern const struct value_type type_bool, type_word, type_int, type_octal, type_
     type_bytes, type_size, type_duration, type_percent, type_percent_off, type_cpu, type_rlimit,
     type_rlimit_bytes, type_name;
 /* owned.c */
-extern const struct value_type type_argv, type_environment, type_after, type_units, type_path, type_directory,
-    type_environment_file, type_wrap;
+extern const struct value_type type_argv, type_environment, type_after, type_units, type_methods, type_path,
+    type_directory, type_environment_file, type_wrap;
 /* system.c: what asks the system */
-extern const struct value_type type_user, type_group, type_capabilities, type_gate;
+extern const struct value_type type_user, type_group, type_capabilities;
 /* ready.c */
 extern const struct value_type type_ready;
 /* rule.c */

@@ -115,8 +115,8 @@ const struct value_type type_environment = {.name = "list of NAME=value",
 
 #define LIST_BLANKS ", \t"
 
-/* "A, B": at least one name. */
-static int names_split(const char *text, char ***ret, struct why *why)
+/* "A, B". -ENODATA: no name at all. */
+static int names_split(const char *text, char ***ret)
 {
     _cleanup_(words_cleanup) char **words = NULL;
     for (const char *p = text + strspn(text, LIST_BLANKS); *p; p += strspn(p, LIST_BLANKS)) {
@@ -127,28 +127,41 @@ static int names_split(const char *text, char ***ret, struct why *why)
         p += length;
     }
     if (!words)
-        return why_set(why, "names no unit\nwrite unit names, such as server, worker");
+        return -ENODATA;
     *ret = steal_ptr(&words);
     return 0;
+}
+
+static bool names_repeat(char *const *words)
+{
+    for (size_t i = 1; words[i]; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(words[i], words[j]) == 0)
+                return true;
+    return false;
+}
+
+static int units_split(const char *text, char ***ret, struct why *why)
+{
+    int r = names_split(text, ret);
+    return r == -ENODATA ? why_set(why, "names no unit\nwrite unit names, such as server, worker") : r;
 }
 
 static int after_parse(const struct key *key, void *owner, const char *text, struct why *why)
 {
     _cleanup_(words_cleanup) char **words = NULL;
-    int r = names_split(text, &words, why);
+    int r = units_split(text, &words, why);
     if (r < 0)
         return r;
     if (words_count(words) > POLICY_AFTER_MAX)
         return why_set(why, "more than %d units\nname only those it needs itself", POLICY_AFTER_MAX);
-    for (size_t i = 1; words[i]; i++)
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(words[i], words[j]) == 0)
-                return why_set(why, "names a unit twice\nkeep one of them");
+    if (names_repeat(words))
+        return why_set(why, "names a unit twice\nkeep one of them");
     words_replace(key, owner, steal_ptr(&words));
     return 0;
 }
 
-static void after_format(const struct key *key, const void *owner, struct text *out)
+static void names_format(const struct key *key, const void *owner, struct text *out)
 {
     char **words = *KEY_CONST_FIELD(char **, owner, key->offset);
     for (size_t i = 0; words && words[i]; i++)
@@ -156,12 +169,34 @@ static void after_format(const struct key *key, const void *owner, struct text *
 }
 
 const struct value_type type_after = {
-    .name = "list of units", .parse = after_parse, .format = after_format, .clear = words_clear};
+    .name = "list of units", .parse = after_parse, .format = names_format, .clear = words_clear};
+
+static int methods_parse(const struct key *key, void *owner, const char *text, struct why *why)
+{
+    _cleanup_(words_cleanup) char **words = NULL;
+    int r = names_split(text, &words);
+    if (r == -ENODATA)
+        return why_set(why, "names no method\nwrite method names, such as ping, search");
+    if (r < 0)
+        return r;
+    if (words_count(words) > CONFIG_METHODS_MAX)
+        return why_set(why, "more than %d methods\nname the ones that matter most", CONFIG_METHODS_MAX);
+    for (size_t i = 0; words[i]; i++)
+        if (strlen(words[i]) > CONFIG_METHOD_NAME_MAX)
+            return why_set(why, "a method's name is too long\nat most %d bytes", CONFIG_METHOD_NAME_MAX);
+    if (names_repeat(words))
+        return why_set(why, "names a method twice\nkeep one of them");
+    words_replace(key, owner, steal_ptr(&words));
+    return 0;
+}
+
+const struct value_type type_methods = {
+    .name = "list of methods", .parse = methods_parse, .format = names_format, .clear = words_clear};
 
 static int units_parse(const struct key *key, void *owner, const char *text, struct why *why)
 {
     _cleanup_(words_cleanup) char **words = NULL;
-    int r = names_split(text, &words, why);
+    int r = units_split(text, &words, why);
     if (r < 0)
         return r;
     bool is_all = strcmp(words[0], "*") == 0;
@@ -175,7 +210,7 @@ static int units_parse(const struct key *key, void *owner, const char *text, str
 static void units_format(const struct key *key, const void *owner, struct text *out)
 {
     if (*KEY_CONST_FIELD(char **, owner, key->offset))
-        after_format(key, owner, out);
+        names_format(key, owner, out);
     else
         text_add(out, "*");
 }

@@ -489,23 +489,3 @@ static void name_format(const struct key *key, const void *owner, struct text *o
 }
 
 const struct value_type type_name = {.name = "name", .parse = name_parse, .format = name_format};
-
-/* The key is there so that a config says what it means; other gates come with a later version. */
-static int gate_parse(const struct key *key, void *owner, const char *text, struct why *why)
-{
-    if (strcmp(text, "none") != 0)
-        return why_set(
-            why, "this version has no gate of that kind\nwrite none: the command keeps its caller's pipes");
-    *KEY_FIELD(enum config_gate, owner, key->offset) = CONFIG_GATE_NONE;
-    return 0;
-}
-
-static void gate_format(const struct key *key, const void *owner, struct text *out)
-{
-    switch (*KEY_CONST_FIELD(enum config_gate, owner, key->offset)) {
-    case CONFIG_GATE_NONE:
-        text_add(out, "none");
-    }
-}
-
-const struct value_type type_gate = {.name = "word", .parse = gate_parse, .format = gate_format};

@@ -133,7 +133,7 @@ static void print_scdoc_notes(const struct key *key, enum key_section section, F
     if (key->flags & KEY_WRAPPED)
         (void)fputs(" Wrapped units only.", out);
     if (key->flags & KEY_GATE)
-        (void)fputs(" Needs a gate, which this version does not have.", out);
+        (void)fputs(" Needs a gate.", out);
     if (!(key->flags & KEY_LIVE))
         (void)fprintf(out, " A change takes effect at the %s's next start.",
                       section == KEY_SECTION_UNIT ? "unit" : "supervisor");

@@ -37,7 +37,7 @@ static void resolve_unit(const struct config *c, struct config_unit *unit, uint6
     struct unit_policy *policy = &unit->policy;
     policy->memory_max_bytes = config_size_resolve(&unit->memory_max, parent_memory_bytes, UINT64_MAX);
     policy->memory_high_bytes = config_size_resolve(&unit->memory_high, parent_memory_bytes, UINT64_MAX);
-    policy->abilities = abilities;
+    policy->abilities = abilities | (unit->gate != CONFIG_GATE_NONE ? ABILITY_GATE : 0);
     resolve_after(c, unit, policy);
 }
 

@@ -64,6 +64,8 @@ static const struct key supervisor_keys[] = {
 static const char *const restart_words[] = {
     [UNIT_RESTART_NO] = "no", [UNIT_RESTART_ON_FAILURE] = "on-failure", [UNIT_RESTART_ALWAYS] = "always",
     NULL};
+static const char *const gate_words[] = {
+    [CONFIG_GATE_NONE] = "none", [CONFIG_GATE_JSONL] = "jsonl", [CONFIG_GATE_LINES] = "lines", NULL};
 static const char *const mode_words[] = {[UNIT_MODE_ACT] = "act", [UNIT_MODE_OBSERVE] = "observe", NULL};
 
 static const struct key unit_keys[] = {
@@ -75,9 +77,31 @@ static const struct key unit_keys[] = {
     {.name = "wrap", .type = &type_wrap, .offset = UNIT(wrap), .flags = KEY_NEEDED, .unset = "none",
      .doc = "Name of a command that another unit starts. The caller finds weir under that name, and the "
             "command runs as this unit.", .example = "uv"},
-    {.name = "gate", .type = &type_gate, .offset = UNIT(gate), .flags = KEY_WRAPPED,
-     .doc = "What stands between a wrapped command and its caller. Only none in this version: the command "
-            "keeps its caller's pipes.", .example = "none"},
+    {.name = "gate", .type = &type_word, .offset = UNIT(gate), .words = gate_words, .flags = KEY_WRAPPED,
+     .doc = "What stands between a wrapped command and its caller. none: the command keeps its caller's pipes. "
+            "jsonl: a gate on them that can hold requests back and swap the command behind its caller's back, for "
+            "JSON-RPC with one message a line. lines: the same for other protocols of lines, where what is in "
+            "flight is not known. See weir-gate(7).", .example = "jsonl"},
+    {.name = "gate_handshake", .type = &type_methods, .offset = UNIT(gate_handshake),
+     .flags = KEY_LIVE | KEY_FILE | KEY_WRAPPED | KEY_GATE, .unset = "none",
+     .doc = "Requests that a new command needs before all others: the gate keeps the last one of each method that "
+            "was answered, and sends it to each new command itself.", .example = "initModel"},
+    {.name = "gate_replay", .type = &type_methods, .offset = UNIT(gate_replay),
+     .flags = KEY_LIVE | KEY_FILE | KEY_WRAPPED | KEY_GATE, .unset = "none",
+     .doc = "Methods whose requests may be sent again when the command ended before it answered. Requests of other "
+            "methods are answered with an error then.", .example = "ping, search, getStats"},
+    {.name = "gate_replay_max", .type = &type_count32, .offset = UNIT(gate_replay_max), .min = 1, .max = 100,
+     .flags = KEY_LIVE | KEY_WRAPPED | KEY_GATE, .initial = "3", /* chosen: two deaths may be chance */
+     .doc = "A request is sent again at most this often; then it is answered with an error, for it may be what the "
+            "command dies of.", .example = "3"},
+    {.name = "gate_memory", .type = &type_bytes, .offset = UNIT(gate_memory_bytes), .min = 0, .max = GIB,
+     .flags = KEY_LIVE | KEY_WRAPPED | KEY_GATE, .initial = "256K", /* chosen: the gate stays below 3 MB */
+     .doc = "Requests kept for sending again take this much memory; beyond it they are kept in a file without a name "
+            "in state_dir.", .example = "256K"},
+    {.name = "gate_drain", .type = &type_duration, .offset = POLICY(drain_us), .min = 0, .max = HOUR,
+     .flags = KEY_LIVE | KEY_WRAPPED | KEY_GATE,
+     .doc = "Before the command is stopped the gate lets nothing more through and waits this long for the answers "
+            "in flight.", .example = "10s"},
     {.name = "working_directory", .type = &type_directory, .offset = UNIT(working_directory),
      .flags = KEY_SERVICE, .unset = "/", .doc = "Folder the command runs in; an absolute path.",
      .example = "/"},

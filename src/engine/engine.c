@@ -114,7 +114,7 @@ static bool server_is_gone(const struct turn *t, const struct engine_unit *u)
 /* Phase 2. */
 static void settle_dependent(struct turn *t, struct engine_unit *u)
 {
-    if (!is_service(t, u) && unit_is_running(u) && server_is_gone(t, u))
+    if (!is_service(t, u) && unit_is_running(u) && server_is_gone(t, u) && !drain_is_last(u))
         stop_for(t, u, lifecycle_rule, REASON_DEPENDENCY);
 }
 
@@ -174,9 +174,10 @@ static void settle_stop(struct turn *t)
     bool any_service = mark_needed(t);
     FOR_EACH_UNIT(t, u)
     {
-        if (unit_is_running(u) && may_stop(t, u, any_service))
+        if (unit_is_running(u) && may_stop(t, u, any_service) && !drain_is_last(u))
             stop_for(t, u, supervisor_rule, t->e->ending);
-        stopping = stopping || (u->state == UNIT_STATE_STOPPING && !unit_is_down(u));
+        stopping = stopping || u->state == UNIT_STATE_DRAINING ||
+                   (u->state == UNIT_STATE_STOPPING && !unit_is_down(u));
         waiting = waiting || unit_is_running(u);
     }
     if (!waiting || stopping)
@@ -340,6 +341,7 @@ static void (*const timer_rows[TIMER_COUNT])(struct turn *, struct engine_unit *
     [TIMER_OOM_NOTE] = ladder_oom_note, [TIMER_THROTTLE] = throttle_time_bound,
     [TIMER_PULSE] = throttle_pulse,     [TIMER_HOLD] = hold_time_bound,
     [TIMER_RECLAIM] = reclaim_overdue,  [TIMER_UNDO] = throttle_undo,
+    [TIMER_DRAIN] = drain_time_bound,
 };
 
 static void run_timers(struct turn *t)
@@ -391,6 +393,9 @@ static void dispatch(struct turn *t, struct engine_unit *u)
     case EVENT_CLEANED:
         unit_cleaned(t, u);
         break;
+    case EVENT_GATE_LOST:
+        unit_gate_lost(t, u);
+        break;
     case EVENT_OPERATOR:
         unit_operator(t, u);
         break;
@@ -416,7 +421,7 @@ static const enum aim aims[EVENT_KIND_COUNT] = {
     [EVENT_ARRIVED] = AIM_UNIT,      [EVENT_OPERATOR] = AIM_UNIT,       [EVENT_OUTCOME] = AIM_UNIT,
     [EVENT_POLICY] = AIM_UNIT,       [EVENT_SAMPLE] = AIM_LIFE,         [EVENT_SPAWNED] = AIM_LIFE,
     [EVENT_SPAWN_FAILED] = AIM_LIFE, [EVENT_READY] = AIM_LIFE,          [EVENT_EXITED] = AIM_LIFE,
-    [EVENT_EMPTY] = AIM_LIFE,        [EVENT_CLEANED] = AIM_LIFE,
+    [EVENT_EMPTY] = AIM_LIFE,        [EVENT_CLEANED] = AIM_LIFE,        [EVENT_GATE_LOST] = AIM_LIFE,
 };
 
 /* Late news of an earlier life. Generation 0 means "the present one" (hand-written traces). */

@@ -105,6 +105,8 @@ void ladder_reset(struct engine_unit *u)
     u->rejected = u->owed = 0;
     u->throttle = (struct unit_throttle){0};
     u->hold = (struct unit_hold){0};
+    u->answers_base = UINT64_MAX;
+    u->has_answered = false;
     u->reclaim = (struct unit_reclaim){0};
     u->counters_sum = 0;
     u->oom_kills = u->pids_max = UINT64_MAX;
@@ -365,17 +367,29 @@ static void keep_fast(struct turn *t, struct engine_unit *u, bool changed)
         u->fast_until_us = engine_later(t->event->t_us, FAST_QUIET_US);
 }
 
+/* Answers given: the life was of use, however short it is. */
+static void count_answers(struct engine_unit *u, const struct sample *s)
+{
+    if (!sample_has(s, SAMPLE_GATE_ANSWERS) || u->ready_us == USEC_INFINITY)
+        return;
+    if (u->answers_base == UINT64_MAX)
+        u->answers_base = s->value[SAMPLE_GATE_ANSWERS];
+    u->has_answered = u->has_answered || s->value[SAMPLE_GATE_ANSWERS] > u->answers_base;
+}
+
 bool ladder_is_planned(const struct turn *t, const struct engine_unit *u)
 {
     return u->ready_us != USEC_INFINITY &&
-           t->event->t_us - u->started_us >= unit_policy(t, u)->recycle_min_life_us;
+           (u->has_answered || t->event->t_us - u->started_us >= unit_policy(t, u)->recycle_min_life_us);
 }
 
 void ladder_restart(struct turn *t, struct engine_unit *u, const struct why *why, bool kill_now)
 {
     const struct unit_policy *p = unit_policy(t, u);
     bool planned = ladder_is_planned(t, u);
-    uint64_t held_back = u->throttle.on ? t->event->t_us - u->throttle.since_us : 0;
+    uint64_t held_back = u->throttle.on ? t->event->t_us - u->throttle.since_us
+                         : u->hold.on   ? t->event->t_us - u->hold.since_us
+                                        : 0;
 
     if (p->mode == UNIT_MODE_OBSERVE) {
         struct decision *d = ladder_emit(t, u, DECISION_RESTART, why);
@@ -506,7 +520,7 @@ static void judge_steps(struct turn *t, struct engine_unit *u, bool judged)
         reclaim_judge(t, u);
     if (!starting && judged)
         hold_judge(t, u);
-    if (judged)
+    if (judged && unit_is_running(u) && u->state != UNIT_STATE_DRAINING)
         throttle_judge(t, u);
 }
 
@@ -520,9 +534,12 @@ void ladder_sample(struct turn *t, struct engine_unit *u)
     keep_fast(t, u, changed);
     if (judged && u->state == UNIT_STATE_STOPPING)
         judge_stopping(t, u);
-    if (!unit_is_running(u) || u->frozen)
+    if (judged && u->state == UNIT_STATE_DRAINING)
+        drain_judge(t, u, is_critical(t, u) || u->memory.eta_us < STOPPING_ETA_US);
+    if (!unit_is_running(u) || u->frozen || u->state == UNIT_STATE_DRAINING)
         return;
     u->rejected = 0;
+    count_answers(u, &t->event->sample);
     recycle_sample(t, u);
 
     struct why why;

@@ -4,8 +4,8 @@
  *
  *                                 +--------------------------- start, admit ----------------+
  *                                 v                                                         |
- *   +---------+  start, admit  +----------+   ready    +-------+   hold   +----------+      |
- *   | STOPPED |--------------->| STARTING |----------->| READY |<-------->| DRAINING |      |
+ *   +---------+  start, admit  +----------+   ready    +-------+   stop   +----------+      |
+ *   | STOPPED |--------------->| STARTING |----------->| READY |--------->| DRAINING |      |
  *   +---------+                +----------+            +-------+          +----------+      |
  *     |  ^  ^  adopted             |      +---------+   ^  |                   |            |
  *     +--|--|--------------------- | ---->| ADOPTED |---+  |                   |            |
@@ -24,7 +24,7 @@
  *        +-------------------------------------------------------------------+ (wrapped)
  *
  * Every end, wanted or not, passes through STOPPING: the cgroup is emptied, read for the last time and
- * removed before anything new happens to the unit. DRAINING is the gate's (hold, wait for the answers).
+ * removed before anything new happens to the unit. DRAINING is for units with a gate (drain.c).
  *
  * A timer lives only in the states whose row names it; a move disarms all others. So no timer can go off in
  * a state that does not know it.
@@ -57,7 +57,7 @@ static const struct state_row state_rows[UNIT_STATE_COUNT] = {
     [UNIT_STATE_STOPPED] = {S(STARTING) | S(ADOPTED), T(RESPAWN), STATE_DOWN},
     [UNIT_STATE_STARTING] = {S(READY) | S(STOPPING), T(READY) | T(THROTTLE) | T(OOM_NOTE), STATE_RUNNING},
     [UNIT_STATE_READY] = {S(DRAINING) | S(STOPPING), HELD_BACK | T(OOM_NOTE), STATE_RUNNING},
-    [UNIT_STATE_DRAINING] = {S(READY) | S(STOPPING), HELD_BACK | T(OOM_NOTE), STATE_RUNNING},
+    [UNIT_STATE_DRAINING] = {S(STOPPING), T(DRAIN) | T(UNDO) | T(OOM_NOTE), STATE_RUNNING},
     [UNIT_STATE_STOPPING] = {S(STOPPED) | S(STARTING) | S(BACKOFF) | S(FAILED), T(STOP), 0},
     [UNIT_STATE_BACKOFF] = {S(STARTING) | S(STOPPED) | S(FAILED), T(BACKOFF) | T(RESPAWN), 0},
     [UNIT_STATE_FAILED] = {S(STARTING) | S(STOPPED), 0, STATE_DOWN},
@@ -91,7 +91,8 @@ static void check(const struct engine_unit *u)
         assert(u->due[i] == USEC_INFINITY || ((state_rows[u->state].timers >> i) & 1U));
     assert((u->state == UNIT_STATE_STOPPING) == (u->stop.phase != STOP_PHASE_NONE));
     assert(unit_is_running(u) || (!u->throttle.on && !u->hold.on && !u->reclaim.on && !u->frozen));
-    assert(u->pending_count == 0 || u->state == UNIT_STATE_BACKOFF || u->state == UNIT_STATE_STOPPING);
+    assert(u->pending_count == 0 || u->state == UNIT_STATE_BACKOFF || u->state == UNIT_STATE_DRAINING ||
+           u->state == UNIT_STATE_STOPPING);
 }
 
 void unit_move(struct turn *t, struct engine_unit *u, enum unit_state to, const struct why *why)

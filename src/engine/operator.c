@@ -11,6 +11,8 @@
  *   backoff                 at once        STOP             at once        note       note
  *   failed                  START  (a)     note             START  (a)     note       note
  *
+ *   hold, pace and release: of a unit with a gate that is ready, else a note.
+ *
  *   (a) failures and budget forgotten, restarting for memory allowed again. A wrapped unit is not started by
  *       weir: it may be started again, and its server has respawn_wait to do so before it is restarted itself.
  *   (b) note when that is so already, by an operator or by a rule's stop. A wrapped unit's waiting and further arrivals are refused until start.
@@ -133,7 +135,8 @@ static void verb_freeze(struct turn *t, struct engine_unit *u)
         nothing_to_do(t, u, REASON_OPERATOR)->rejected = 1U << REJECTED_UNSUPPORTED;
         return;
     }
-    if (!unit_is_running(u) || u->state == UNIT_STATE_STARTING || u->frozen) {
+    if (!unit_is_running(u) || u->state == UNIT_STATE_STARTING || u->state == UNIT_STATE_DRAINING ||
+        u->frozen) {
         nothing_to_do(t, u, REASON_OPERATOR);
         return;
     }
@@ -144,6 +147,31 @@ static void verb_freeze(struct turn *t, struct engine_unit *u)
     ladder_let_go(t, u, &why_operator);
     u->frozen = true;
     u->freeze_id = engine_emit(t, u, DECISION_FREEZE, &why_operator)->id;
+}
+
+/* Also in place of what the ladder or a rule began. */
+static void verb_gate(struct turn *t, struct engine_unit *u, enum decision_kind kind)
+{
+    struct hold_order order = {.kind = kind,
+                               .inflight = t->event->operator_.inflight,
+                               .interval_us = t->event->operator_.interval_us};
+    uint32_t rejected = 0;
+    if (t->e->ending != REASON_NONE)
+        nothing_to_do(t, u, t->e->ending);
+    else if (!(unit_policy(t, u)->abilities & ABILITY_GATE))
+        nothing_to_do(t, u, REASON_OPERATOR)->rejected = 1U << REJECTED_GATE;
+    else if (u->state != UNIT_STATE_READY)
+        nothing_to_do(t, u, REASON_OPERATOR);
+    else if ((rejected = hold_begin_operator(t, u, &why_operator, &order)) != 0)
+        nothing_to_do(t, u, REASON_OPERATOR)->rejected = rejected;
+}
+
+static void verb_release(struct turn *t, struct engine_unit *u)
+{
+    if (u->hold.on)
+        hold_end(t, u, &why_operator);
+    else
+        nothing_to_do(t, u, REASON_OPERATOR);
 }
 
 static void verb_thaw(struct turn *t, struct engine_unit *u)
@@ -173,6 +201,15 @@ void unit_operator(struct turn *t, struct engine_unit *u)
         break;
     case EVENT_VERB_THAW:
         verb_thaw(t, u);
+        break;
+    case EVENT_VERB_HOLD:
+        verb_gate(t, u, DECISION_HOLD);
+        break;
+    case EVENT_VERB_PACE:
+        verb_gate(t, u, DECISION_PACE);
+        break;
+    case EVENT_VERB_RELEASE:
+        verb_release(t, u);
         break;
     case EVENT_VERB_COUNT:
         break;

@@ -37,9 +37,11 @@ static void ladder_defaults(struct ladder_policy *ret)
         .jump_permyriad = 500, /* chosen: the recorded worker jumps by 5 to 19 % of its peak */
         .jump_memory_us = 60 * USEC_PER_SEC, /* measured: its jumps come 2 to 40 s apart */
         .pace_inflight = 1,                  /* chosen: the worker still answers, one thing at a time */
-        .hold_max_us = 120 * USEC_PER_SEC,   /* chosen: well below the first server's 300 s per request */
-        .reclaim_chunk_permyriad = 200,      /* chosen: 2 % of the limit, some 10 ms of reclaim per GB */
-        .reclaim_yield_permyriad = 2500,     /* chosen: three quarters in vain is not worth the cpu */
+        .hold_settle_us =
+            500 * USEC_PER_MSEC, /* chosen: a runtime that gives memory back does it at once; callers wait */
+        .hold_max_us = 120 * USEC_PER_SEC, /* chosen: well below the first server's 300 s per request */
+        .reclaim_chunk_permyriad = 200,    /* chosen: 2 % of the limit, some 10 ms of reclaim per GB */
+        .reclaim_yield_permyriad = 2500,   /* chosen: three quarters in vain is not worth the cpu */
         .reclaim_cooldown_us = 30 * USEC_PER_SEC, /* chosen: as between two notifications */
         .notify_cooldown_us = 30 * USEC_PER_SEC,  /* chosen: a full collection may take seconds */
     };
@@ -53,6 +55,7 @@ void policy_unit_defaults(struct unit_policy *ret)
     ret->enabled = true;
     ret->after_count = 0;
     ret->ready_timeout_us = 60 * USEC_PER_SEC; /* chosen: a worker loads its model in 5-20 s */
+    ret->drain_us = 10 * USEC_PER_SEC;         /* chosen: as long as the stop itself may take */
     ret->stop_timeout_us = 10 * USEC_PER_SEC;  /* Docker's and Podman's default */
     ret->respawn_wait_us = 5 * USEC_PER_SEC;   /* chosen: a server that restarts its worker does so at once */
     ret->backoff_min_us = 100 * USEC_PER_MSEC; /* systemd's RestartSec default */

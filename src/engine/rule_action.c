@@ -9,14 +9,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "weir/base/cleanup.h"
 #include "weir/base/nearest.h"
 #include "weir/base/units.h"
 
-#define WORD_MAX 24    /* chosen: longer than every action */
-#define PACE_MAX 65535 /* chosen: as many requests in flight at once are as good as no bound */
+#define WORD_MAX 24 /* chosen: longer than every action */
 
 /* Chosen: a rule is judged at most a few times a second, and a month is longer than most runs. */
 static const struct rule_times limit_times = {"per", 1 * USEC_PER_SEC, 30 * 86400 * USEC_PER_SEC};
@@ -88,20 +88,27 @@ static int read_kind(struct rule_reader *r, enum rule_action_kind *ret)
     return fail_unknown(r);
 }
 
-/* N of "pace N" */
+/* N of "pace N", N/s, N/min */
 static int read_requests(struct rule_reader *r, struct rule_action *a)
 {
     if (r->token.kind != RULE_TOKEN_NUMBER)
         return rule_fail(r, &r->token, "pace needs a number\nwrite pace 2: at most two requests in flight");
     struct rule_token at = r->token;
-    int error = rule_read_number(r, METRIC_TYPE_COUNT, &a->amount);
-    if (error < 0)
-        return error;
-    if (a->amount == 0)
+    char text[FORMAT_PACE_MAX] = "";
+    uint32_t count = 0;
+    if (at.length < sizeof(text))
+        memcpy(text, at.start, at.length); /* the rest is 0 */
+    int error = *text ? parse_pace(text, &count, &a->per_us) : -ERANGE;
+    if (error == -ERANGE && strtoull(at.start, NULL, 10) == 0)
         return rule_fail(r, &at, "pace 0 lets nothing through\nwrite hold");
-    return a->amount <= PACE_MAX
-               ? 0
-               : rule_fail(r, &at, "%s is too large\nfrom 1 to %d", rule_show(&at).text, PACE_MAX);
+    if (error == -ERANGE)
+        return rule_fail(r, &at, "%s is too large\nfrom 1 to %d", rule_show(&at).text, PACE_MAX);
+    if (error < 0)
+        return rule_fail(r, &at, "%s is no pace\nwrite pace 2 (in flight), pace 5/s or pace 30/min",
+                         rule_show(&at).text);
+    a->amount = count;
+    rule_reader_step(r);
+    return 0;
 }
 
 /* "of memory.max" behind a share: what it is a share of anyway. */
@@ -212,11 +219,12 @@ int rule_actions_format(const struct rule *r, char *buf, size_t size)
         if (a->amount == 0)
             continue;
         text_put(&o, " ");
-        rule_put_number(&o,
-                        a->is_share                      ? METRIC_TYPE_PERMYRIAD
-                        : a->kind == RULE_ACTION_RECLAIM ? METRIC_TYPE_BYTES
-                                                         : METRIC_TYPE_COUNT,
-                        a->amount);
+        if (a->kind == RULE_ACTION_PACE) {
+            char pace[FORMAT_PACE_MAX];
+            text_put(&o, "%s", format_pace((uint32_t)a->amount, a->per_us, pace));
+            continue;
+        }
+        rule_put_number(&o, a->is_share ? METRIC_TYPE_PERMYRIAD : METRIC_TYPE_BYTES, a->amount);
     }
     return text_end(&o);
 }

@@ -126,6 +126,9 @@ struct reading {
 /* clang-format on */
 
 static const struct reading readings[METRIC_COUNT] = {
+    [METRIC_GATE_INFLIGHT] = FIELD(GATE_INFLIGHT),
+    [METRIC_GATE_QUEUED] = FIELD(GATE_QUEUED),
+    [METRIC_GATE_LATENCY_P99] = FIELD(GATE_LATENCY_P99),
     [METRIC_MEMORY_CURRENT] = FIELD(MEMORY_CURRENT),
     [METRIC_MEMORY_USED] = STATE(read_used),
     [METRIC_MEMORY_HEADROOM] = STATE(read_headroom),

@@ -135,7 +135,11 @@ static void tell_action(struct text_out *o, const struct rule_action *a)
         text_put(o, "tell it to give memory back");
         return;
     case RULE_ACTION_PACE:
-        text_put(o, "let at most %" PRIu64 " of its requests be in flight", a->amount);
+        if (a->per_us)
+            text_put(o, "let at most %" PRIu64 " of its requests through each %s", a->amount,
+                     a->per_us == USEC_PER_SEC ? "second" : "minute");
+        else
+            text_put(o, "let at most %" PRIu64 " of its requests be in flight", a->amount);
         return;
     case RULE_ACTION_HOLD:
         text_put(o, "hold its requests");

@@ -107,12 +107,19 @@ static bool do_notify(struct doing *d)
 
 static bool do_gate(struct doing *d, enum decision_kind kind)
 {
-    struct hold_order order = {.kind = kind, .inflight = d->action->amount, .observe = unit_observes(d)};
+    const struct rule_action *a = d->action;
+    struct hold_order order = {.kind = kind,
+                               .inflight = a->per_us ? 0 : a->amount,
+                               .interval_us = a->per_us ? a->per_us / a->amount : 0,
+                               .observe = unit_observes(d)};
     if (!d->told_only)
         refuse(d, hold_begin_rule(d->t, d->u, &d->why, &order));
-    else if (is_possible(d, hold_rejects(d->t, d->u, &d->why, kind)))
-        tell(d, kind)->amount[0] =
+    else if (is_possible(d, hold_rejects(d->t, d->u, &d->why, kind))) {
+        struct decision *told = tell(d, kind);
+        told->amount[0] =
             kind == DECISION_PACE ? order.inflight : unit_policy(d->t, d->u)->ladder.hold_max_us;
+        told->amount[1] = order.interval_us;
+    }
     return false;
 }
 

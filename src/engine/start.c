@@ -18,7 +18,7 @@
  * gives the same delays and the order of units in the config does not matter.
  *
  * A wrapped unit is never started from here: its server starts it, and the failure only decides how long the
- * arrival is kept waiting. Up to PENDING_MAX arrivals wait; the first becomes the main process, the others
+ * arrival is kept waiting, as it is while an earlier life drains or stops. Up to PENDING_MAX arrivals wait; the first becomes the main process, the others
  * join its cgroup.
  */
 #include "state.h"
@@ -190,7 +190,7 @@ void unit_arrived(struct turn *t, struct engine_unit *u)
     }
     u->due[TIMER_RESPAWN] = USEC_INFINITY;
     u->respawn_due = false;
-    if (unit_is_running(u)) {
+    if (unit_is_running(u) && u->state != UNIT_STATE_DRAINING) {
         admit_member(t, u, ticket);
         return;
     }

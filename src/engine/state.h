@@ -6,6 +6,7 @@
  *   lifecycle.c  the table of states, the only place that changes a unit's state; emitting decisions
  *   start.c      START, ADMIT, readiness, failures, back-off, what follows an end
  *   stop.c       STOP/RESTART -> TERM -> KILL -> EMPTY -> CLEAN, and the cause of an end
+ *   drain.c      before that, with a gate: wait for the answers in flight
  *   operator.c   what people ask
  *   ladder.c     samples: levels, growth, time to the limit, restart for memory
  *   throttle.c   holding back and letting go: throttle, freeze pulses
@@ -63,6 +64,7 @@ enum unit_timer {
     TIMER_HOLD,     /* a pace's or hold's time bound */
     TIMER_RECLAIM,  /* no outcome of a chunk */
     TIMER_UNDO,     /* the end of a throttle that failed is tried again */
+    TIMER_DRAIN,    /* requests in flight are not answered */
     TIMER_COUNT,
 };
 
@@ -111,6 +113,22 @@ struct hold {
 };
 
 #define NOT_HELD UINT64_MAX
+
+struct stop_order {
+    enum decision_kind kind; /* DECISION_STOP or DECISION_RESTART */
+    enum stop_then then;
+    struct why why;
+    bool planned;          /* amount[0] of a RESTART */
+    uint64_t held_back_us; /* amount[1] of a RESTART */
+    bool kill_now;         /* no grace */
+    bool memory;
+};
+
+/* A stop that waits for answers in flight. */
+struct unit_drain {
+    struct stop_order order;
+    uint64_t id; /* the DRAIN decision; 0 = nobody was asked */
+};
 
 struct memory_view {
     bool valid;    /* a sample of this life had memory.current and there is a limit */
@@ -174,6 +192,8 @@ struct unit_hold {
     uint64_t end_id; /* the last RELEASE */
     uint64_t since_us, bound_us;
     uint64_t cooldown_until_us;
+    struct hold idle;   /* held with nothing in flight, and memory does not fall ... */
+    uint64_t idle_used; /* ... below this */
 };
 
 /* Taking memory back: a series of chunks. */
@@ -237,6 +257,7 @@ struct engine_unit {
     bool needed;       /* at the end: a running service stops before it */
     bool frozen;       /* by an operator */
     struct unit_stop stop;
+    struct unit_drain drain;
     char stop_rule
         [DECISION_RULE_MAX]; /* the rule that last stopped it: the stop's why may outlive the policy */
 
@@ -276,7 +297,9 @@ struct engine_unit {
     struct window window;
     struct jumps jumps;
     struct trend trend;
-    bool settled; /* BASELINE_WAIT_US have passed since it was ready */
+    bool settled;          /* BASELINE_WAIT_US have passed since it was ready */
+    uint64_t answers_base; /* gate.answers at the first reading of this life; UINT64_MAX = none */
+    bool has_answered;     /* since then */
 };
 
 struct rule_book;
@@ -302,16 +325,6 @@ struct turn {
     struct decision *out;
     size_t count, capacity;
     bool moved; /* some unit changed state: others may have to follow */
-};
-
-struct stop_order {
-    enum decision_kind kind; /* DECISION_STOP or DECISION_RESTART */
-    enum stop_then then;
-    struct why why;
-    bool planned;          /* amount[0] of a RESTART */
-    uint64_t held_back_us; /* amount[1] of a RESTART */
-    bool kill_now;         /* no grace */
-    bool memory;
 };
 
 /* lifecycle.c */
@@ -352,6 +365,18 @@ void unit_empty(struct turn *t, struct engine_unit *u);
 void unit_spawn_failed(struct turn *t, struct engine_unit *u);
 void unit_cleaned(struct turn *t, struct engine_unit *u);
 void unit_stop_timer(struct turn *t, struct engine_unit *u);
+
+/* Leaves the running states and begins the end. *moved: why just now. */
+void unit_end(struct turn *t, struct engine_unit *u, const struct stop_order *order, const struct why *moved);
+
+/* drain.c */
+bool drain_begin(struct turn *t, struct engine_unit *u,
+                 const struct stop_order *order); /* false: end it now */
+void drain_time_bound(struct turn *t, struct engine_unit *u);
+bool drain_outcome(struct turn *t, struct engine_unit *u); /* whether it was about a drain */
+void drain_judge(struct turn *t, struct engine_unit *u, bool critical);
+bool drain_is_last(const struct engine_unit *u); /* draining, to stay down after it */
+void unit_gate_lost(struct turn *t, struct engine_unit *u);
 
 /* operator.c */
 void unit_operator(struct turn *t, struct engine_unit *u);
@@ -412,10 +437,14 @@ void throttle_end_of(struct turn *t, struct engine_unit *u, const struct why *wh
 /* hold.c */
 struct hold_order {
     enum decision_kind kind; /* DECISION_PACE or DECISION_HOLD */
-    uint64_t inflight;       /* PACE */
+    uint64_t inflight;       /* PACE: at most so many in flight, 0 = no bound ... */
+    uint64_t interval_us;    /* ... and this long between two, 0 = no bound */
     bool observe;
 };
-void hold_judge(struct turn *t, struct engine_unit *u);
+void hold_judge(struct turn *t, struct engine_unit *u); /* it may have begun a restart */
+/* By an operator, of a unit that is ready, in place of what lasts. Returns why not, as a mask; 0 = begun. */
+uint32_t hold_begin_operator(struct turn *t, struct engine_unit *u, const struct why *why,
+                             const struct hold_order *order);
 void hold_time_bound(struct turn *t, struct engine_unit *u);
 void hold_end(struct turn *t, struct engine_unit *u, const struct why *why);
 void hold_policy(struct turn *t, struct engine_unit *u);

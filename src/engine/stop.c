@@ -63,13 +63,25 @@ void unit_signal_again(struct turn *t, struct engine_unit *u)
 }
 
 /* Leaves the running states: nothing that weir did to the unit outlives this. */
-static void leave(struct turn *t, struct engine_unit *u, const struct unit_stop *stop)
+static void leave(struct turn *t, struct engine_unit *u, const struct unit_stop *stop,
+                  const struct why *moved)
 {
     ladder_let_go(t, u, &stop->why);
     reclaim_forget(u);
     u->frozen = false;
     u->stop = *stop;
-    unit_move(t, u, UNIT_STATE_STOPPING, &stop->why);
+    unit_move(t, u, UNIT_STATE_STOPPING, moved);
+}
+
+void unit_end(struct turn *t, struct engine_unit *u, const struct stop_order *order, const struct why *moved)
+{
+    struct unit_stop stop = {
+        .phase = STOP_PHASE_TERM, .then = order->then, .why = order->why, .memory = order->memory};
+    leave(t, u, &stop, moved);
+    if (order->kill_now)
+        unit_kill(t, u, moved->reason);
+    else
+        term(t, u);
 }
 
 void unit_stop(struct turn *t, struct engine_unit *u, const struct stop_order *order)
@@ -87,13 +99,8 @@ void unit_stop(struct turn *t, struct engine_unit *u, const struct stop_order *o
             unit_kill(t, u, order->why.reason);
         return;
     }
-    struct unit_stop stop = {
-        .phase = STOP_PHASE_TERM, .then = order->then, .why = order->why, .memory = order->memory};
-    leave(t, u, &stop);
-    if (order->kill_now)
-        unit_kill(t, u, order->why.reason);
-    else
-        term(t, u);
+    if (!drain_begin(t, u, order))
+        unit_end(t, u, order, &order->why);
 }
 
 static bool server_is_going(const struct turn *t, const struct engine_unit *u)
@@ -180,6 +187,15 @@ static void exited_while_stopping(struct turn *t, struct engine_unit *u)
     }
 }
 
+/* It ended while it was drained: what it was drained for follows. */
+static void follow_drain(const struct engine_unit *u, struct unit_stop *stop)
+{
+    if (u->state != UNIT_STATE_DRAINING)
+        return;
+    stop->then = u->drain.order.then;
+    stop->why = u->drain.order.why;
+}
+
 void unit_exited(struct turn *t, struct engine_unit *u)
 {
     if (u->state == UNIT_STATE_STOPPING) {
@@ -187,7 +203,9 @@ void unit_exited(struct turn *t, struct engine_unit *u)
     } else if (unit_is_running(u)) {
         struct unit_stop stop = {.phase = STOP_PHASE_KILL, .then = THEN_JUDGE, .exited = true};
         judge(t, u, &stop);
-        leave(t, u, &stop);
+        if (stop.clean || drain_is_last(u))
+            follow_drain(u, &stop);
+        leave(t, u, &stop, &stop.why);
         unit_kill(t, u, REASON_LEFT_BEHIND);
     }
 }
@@ -199,7 +217,8 @@ void unit_empty(struct turn *t, struct engine_unit *u)
             return; /* a cgroup is born empty */
         struct unit_stop stop = {
             .phase = STOP_PHASE_EXIT, .then = THEN_JUDGE, .why = why_of(lifecycle_rule, REASON_POPULATED_0)};
-        leave(t, u, &stop);
+        follow_drain(u, &stop);
+        leave(t, u, &stop, &stop.why);
     } else if (u->state != UNIT_STATE_STOPPING || u->stop.phase == STOP_PHASE_EXIT ||
                u->stop.phase == STOP_PHASE_CLEAN) {
         return;
@@ -220,7 +239,7 @@ void unit_spawn_failed(struct turn *t, struct engine_unit *u)
         struct unit_stop stop = {.phase = STOP_PHASE_CLEAN, .then = THEN_JUDGE, .why = why, .exited = true};
         /* a command that went away while it waited for its place did nothing wrong, and nothing of it is left */
         stop.clean = unit_policy(t, u)->kind == UNIT_KIND_WRAPPED && t->event->error == ESRCH;
-        leave(t, u, &stop);
+        leave(t, u, &stop, &stop.why);
         clean(t, u);
     } else if (u->state == UNIT_STATE_STOPPING && u->pid == 0 && u->stop.phase != STOP_PHASE_CLEAN) {
         u->stop.exited = true;

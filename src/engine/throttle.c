@@ -403,7 +403,7 @@ void ladder_outcome(struct turn *t, struct engine_unit *u)
 {
     uint64_t id = t->event->outcome.decision_id;
     enum event_result result = t->event->outcome.result;
-    if (id == 0 || reclaim_outcome(t, u) ||
+    if (id == 0 || reclaim_outcome(t, u) || drain_outcome(t, u) ||
         (result != EVENT_RESULT_FAILED && result != EVENT_RESULT_UNSUPPORTED) || hold_outcome(t, u))
         return;
     uint64_t until = ladder_cannot_until(t);

@@ -115,6 +115,18 @@ int act_reclaim_open(struct host_unit *hu, struct host_reclaim *ret, struct err 
     return 0;
 }
 
+int act_memory_open(struct host_unit *hu, struct err *reterr)
+{
+    struct unit *u = unit_of(hu);
+    bool v1 = u->host->layout != HOST_LAYOUT_UNIFIED;
+    const char *file = v1 ? "memory.usage_in_bytes" : "memory.current";
+    int dir = u->dir[v1 ? TREE_MEMORY : TREE_UNIFIED];
+    int fd = dir < 0 ? -ENOENT : io_open_at(dir, file, O_RDONLY);
+    if (fd == -ENOENT)
+        return err_set(reterr, -EOPNOTSUPP, "it has no %s", file);
+    return fd < 0 ? err_errno(reterr, fd, "%s/%s", u->path, file) : fd;
+}
+
 int host_reclaim(const struct host_reclaim *r, uint64_t bytes, uint64_t *ret_current)
 {
     char text[32];

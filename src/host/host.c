@@ -294,6 +294,7 @@ static const struct host_ops real_ops = {
     .unit_freeze = act_freeze,
     .unit_throttle = act_throttle,
     .unit_reclaim_open = act_reclaim_open,
+    .unit_memory_open = act_memory_open,
     .unit_watch = watch_arm,
     .unit_watch_acknowledge = watch_acknowledge,
     .unit_pids = read_pids,

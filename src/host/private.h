@@ -141,6 +141,7 @@ int act_throttle(struct host_unit *u, uint32_t cpu_permyriad, uint64_t memory_hi
 /* The unit is gone: nothing is to be undone. */
 void act_forget(struct unit *u);
 int act_reclaim_open(struct host_unit *u, struct host_reclaim *ret, struct err *reterr);
+int act_memory_open(struct host_unit *u, struct err *reterr);
 
 /* --- spawn.c --- */
 int spawn_into_unit(struct host_unit *u, const struct host_spawn *spec, struct host_child *ret,

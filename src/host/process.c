@@ -34,6 +34,18 @@ int host_process_start_ticks(pid_t pid, uint64_t *ret)
     return r;
 }
 
+int host_process_state(pid_t pid, pid_t *ret_parent, char *ret_state)
+{
+    struct kernel_process p;
+    int r = process_stat(pid, &p);
+    if (r < 0)
+        return r;
+    if (ret_parent)
+        *ret_parent = p.ppid;
+    *ret_state = p.state;
+    return 0;
+}
+
 int host_process_open(pid_t pid, uint64_t start_ticks, int *ret_pidfd)
 {
     if (pid <= 0)

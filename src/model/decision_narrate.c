@@ -150,7 +150,12 @@ struct action {
 
 static void put_requests(struct text_out *o, const struct decision *d)
 {
-    text_put(o, " to %" PRIu64 " request%s in flight", d->amount[0], d->amount[0] == 1 ? "" : "s");
+    if (d->amount[0])
+        text_put(o, " to %" PRIu64 " request%s in flight", d->amount[0], d->amount[0] == 1 ? "" : "s");
+    if (d->amount[1]) {
+        text_put(o, "%s one each ", d->amount[0] ? "," : " to");
+        put_usec(o, d->amount[1]);
+    }
 }
 
 static void put_bound(struct text_out *o, const struct decision *d)
@@ -178,6 +183,7 @@ static const struct action actions[DECISION_KIND_COUNT] = {
     [DECISION_PACE] = {"pace the requests to ", "", put_requests},
     [DECISION_HOLD] = {"hold the requests to ", "", put_bound},
     [DECISION_RELEASE] = {"release the requests to ", "", put_lasted},
+    [DECISION_DRAIN] = {"wait for the answers of ", "", put_bound},
     [DECISION_RECLAIM] = {"take memory back from ", "", put_reclaim},
     [DECISION_RECLAIM_MORE] = {"take more memory back from ", "", put_reclaim},
     [DECISION_THROTTLE] = {"throttle ", "", put_throttle},
@@ -355,10 +361,14 @@ static bool is_asked_in_vain(const struct decision *d)
 static const char *state_clause(uint64_t state)
 {
     static const char *const clauses[UNIT_STATE_COUNT] = {
-        [UNIT_STATE_STOPPED] = "it is stopped",   [UNIT_STATE_STARTING] = "it is starting",
-        [UNIT_STATE_READY] = "it is running",     [UNIT_STATE_DRAINING] = "it is running",
-        [UNIT_STATE_STOPPING] = "it is stopping", [UNIT_STATE_BACKOFF] = "it waits for its next start",
-        [UNIT_STATE_FAILED] = "it was given up",  [UNIT_STATE_ADOPTED] = "it is running",
+        [UNIT_STATE_STOPPED] = "it is stopped",
+        [UNIT_STATE_STARTING] = "it is starting",
+        [UNIT_STATE_READY] = "it is running",
+        [UNIT_STATE_DRAINING] = "it is to end once its last requests are answered",
+        [UNIT_STATE_STOPPING] = "it is stopping",
+        [UNIT_STATE_BACKOFF] = "it waits for its next start",
+        [UNIT_STATE_FAILED] = "it was given up",
+        [UNIT_STATE_ADOPTED] = "it is running",
     };
     return state < UNIT_STATE_COUNT ? clauses[state] : "?";
 }
@@ -366,13 +376,17 @@ static const char *state_clause(uint64_t state)
 static const char *hindrance(const struct decision *d, enum event_verb verb)
 {
     uint64_t state = d->amount[0];
-    bool runs = state == UNIT_STATE_READY || state == UNIT_STATE_DRAINING || state == UNIT_STATE_ADOPTED;
+    bool runs = state == UNIT_STATE_READY || state == UNIT_STATE_ADOPTED;
     if (is_rejected(d, REJECTED_UNSUPPORTED))
         return decision_rejection_text(REJECTED_UNSUPPORTED);
+    if (is_rejected(d, REJECTED_GATE))
+        return decision_rejection_text(REJECTED_GATE);
     if (d->reason != REASON_OPERATOR)
         return decision_reason_text(d->reason);
     if (verb == EVENT_VERB_THAW)
         return "it is not frozen";
+    if (verb == EVENT_VERB_RELEASE)
+        return "no request to it is held back";
     if (verb == EVENT_VERB_FREEZE && runs)
         return "it is frozen already";
     if ((verb == EVENT_VERB_START || verb == EVENT_VERB_RESTART) && state == UNIT_STATE_STOPPING)

@@ -33,8 +33,9 @@ static const char *const how_names[EVENT_HOW_COUNT] = {
 };
 
 static const char *const verb_names[EVENT_VERB_COUNT] = {
-    [EVENT_VERB_START] = "start",   [EVENT_VERB_STOP] = "stop", [EVENT_VERB_RESTART] = "restart",
-    [EVENT_VERB_FREEZE] = "freeze", [EVENT_VERB_THAW] = "thaw",
+    [EVENT_VERB_START] = "start",   [EVENT_VERB_STOP] = "stop",       [EVENT_VERB_RESTART] = "restart",
+    [EVENT_VERB_FREEZE] = "freeze", [EVENT_VERB_THAW] = "thaw",       [EVENT_VERB_HOLD] = "hold",
+    [EVENT_VERB_PACE] = "pace",     [EVENT_VERB_RELEASE] = "release",
 };
 
 static const char *const result_names[EVENT_RESULT_COUNT] = {
@@ -116,6 +117,8 @@ static const struct event_key keys[] = {
     {EVENT_OPERATOR,
      {"verb", CODEC_NAME, CODEC_ALWAYS | CODEC_REQUIRED, AT(operator_.verb), verb_names, EVENT_VERB_COUNT}},
     {EVENT_OPERATOR, {"uid", CODEC_U32, CODEC_ALWAYS, AT(operator_.uid), NULL, 0}},
+    {EVENT_OPERATOR, {"inflight", CODEC_U32, 0, AT(operator_.inflight), NULL, 0}},
+    {EVENT_OPERATOR, {"every", CODEC_TIME, 0, AT(operator_.interval_us), NULL, 0}},
     {EVENT_OUTCOME,
      {"decision", CODEC_NUMBER, CODEC_ALWAYS | CODEC_REQUIRED, AT(outcome.decision_id), NULL, 0}},
     {EVENT_OUTCOME,

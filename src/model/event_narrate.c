@@ -149,6 +149,11 @@ static void say_outcome(struct text_out *o, const struct event *e, const char *c
     }
 }
 
+static void say_gate_lost(struct text_out *o, const struct event *e, const char *const *names)
+{
+    text_put(o, "no gate stands on the pipe of %s any more", unit_name(e->unit, names));
+}
+
 static void say_policy(struct text_out *o, const struct event *e, const char *const *names)
 {
     text_put(o, "the policy of %s was changed", unit_name(e->unit, names));
@@ -162,11 +167,21 @@ static void say_shutdown(struct text_out *o, const struct event *e, const char *
 
 static void (*const narrators[EVENT_KIND_COUNT])(struct text_out *, const struct event *,
                                                  const char *const *) = {
-    [EVENT_RUN] = say_run,         [EVENT_SAMPLE] = say_sample,     [EVENT_DEADLINE] = say_deadline,
-    [EVENT_ARRIVED] = say_arrived, [EVENT_SPAWNED] = say_spawned,   [EVENT_SPAWN_FAILED] = say_spawn_failed,
-    [EVENT_READY] = say_ready,     [EVENT_EXITED] = say_exited,     [EVENT_EMPTY] = say_empty,
-    [EVENT_CLEANED] = say_cleaned, [EVENT_OPERATOR] = say_operator, [EVENT_OUTCOME] = say_outcome,
-    [EVENT_POLICY] = say_policy,   [EVENT_SHUTDOWN] = say_shutdown,
+    [EVENT_RUN] = say_run,
+    [EVENT_SAMPLE] = say_sample,
+    [EVENT_DEADLINE] = say_deadline,
+    [EVENT_ARRIVED] = say_arrived,
+    [EVENT_SPAWNED] = say_spawned,
+    [EVENT_SPAWN_FAILED] = say_spawn_failed,
+    [EVENT_READY] = say_ready,
+    [EVENT_EXITED] = say_exited,
+    [EVENT_EMPTY] = say_empty,
+    [EVENT_CLEANED] = say_cleaned,
+    [EVENT_OPERATOR] = say_operator,
+    [EVENT_OUTCOME] = say_outcome,
+    [EVENT_GATE_LOST] = say_gate_lost,
+    [EVENT_POLICY] = say_policy,
+    [EVENT_SHUTDOWN] = say_shutdown,
 };
 
 const char *event_narrate(const struct event *e, const char *const *unit_names, char *buf, size_t size)

@@ -99,6 +99,14 @@ static void kill_all(struct host *h, uint16_t unit)
     h->units[unit].populated = false;
 }
 
+static void put_drained(struct host *h, uint16_t unit, uint64_t decision_id)
+{
+    struct event outcome = of_unit(h, unit, EVENT_OUTCOME);
+    outcome.outcome.decision_id = decision_id;
+    outcome.outcome.result = EVENT_RESULT_DONE;
+    put(h, h->manners[unit].habits[WHATIF_HABIT_DRAIN], outcome);
+}
+
 /* Memory goes as on record: nothing could be taken back. */
 static void answer_reclaim(struct host *h, const struct decision *d)
 {
@@ -136,6 +144,9 @@ static void obey(struct host *h, const struct decision *d)
         break;
     case DECISION_CLEAN:
         put(h, CLEAN_US, of_unit(h, d->unit, EVENT_CLEANED));
+        break;
+    case DECISION_DRAIN:
+        put_drained(h, d->unit, d->id);
         break;
     case DECISION_RECLAIM:
     case DECISION_RECLAIM_MORE:
@@ -199,6 +210,7 @@ void host_note(struct host *h, const struct event *e)
     case EVENT_SPAWN_FAILED:
     case EVENT_READY:
     case EVENT_CLEANED:
+    case EVENT_GATE_LOST:
     case EVENT_OPERATOR:
     case EVENT_OUTCOME:
     case EVENT_POLICY:

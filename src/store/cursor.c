@@ -31,6 +31,7 @@ static const struct source sources[CURSOR_SOURCE_COUNT] = {
          "event_seq"},
     [CURSOR_MARKS] = {"marks", "t_us", ", unit, text", "0x3fffffffff"},
     [CURSOR_GAPS] = {"gaps", "until_us", ", NULL, text, t_us, samples", "0x3fffffffff"},
+    [CURSOR_METHODS] = {"methods", "t_us", reader_method_columns, "id & 0x3fffffffff"},
 };
 
 /* Column numbers of a cursor's statement. */
@@ -135,7 +136,7 @@ int cursor_open(struct store_reader *r, enum cursor_source source, const struct 
     int64_t from = schema_key(r->run, 0), to = schema_key(r->run, SCHEMA_SEQ_MASK);
     *ret = (struct cursor){.source = source, .without_processes = range->without_processes};
     int e = 0;
-    if (range->from_us && (source == CURSOR_SAMPLES || source == CURSOR_EVENTS))
+    if (range->from_us && (source == CURSOR_SAMPLES || source == CURSOR_EVENTS || source == CURSOR_METHODS))
         e = seek_time(r, source, range->from_us, &from);
     char *where = e < 0 ? NULL : where_clause(source, range);
     if (e == 0 && !where)
@@ -284,8 +285,8 @@ static void fill_decision(struct store_reader *r, sqlite3_stmt *stmt, struct dec
 
 int cursor_row(struct store_reader *r, const struct cursor *c, struct store_row *ret)
 {
-    static const int types[] = {STORE_ROW_EVENT, STORE_ROW_EVENT, STORE_ROW_DECISION, STORE_ROW_MARK,
-                                STORE_ROW_GAP};
+    static const int types[CURSOR_SOURCE_COUNT] = {STORE_ROW_EVENT, STORE_ROW_EVENT, STORE_ROW_DECISION,
+                                                   STORE_ROW_MARK, STORE_ROW_GAP};
     sqlite3_stmt *stmt = c->stmt;
     bool has_unit = sqlite3_column_type(stmt, COLUMN_UNIT) != SQLITE_NULL;
     uint16_t unit = has_unit ? (uint16_t)u64(stmt, COLUMN_UNIT) : UNIT_NONE;
@@ -321,6 +322,7 @@ int cursor_row(struct store_reader *r, const struct cursor *c, struct store_row 
     case CURSOR_MARKS:
         snprintf(ret->text, sizeof(ret->text), "%s", text(stmt, COLUMN_REST));
         return 0;
+    case CURSOR_METHODS:
     case CURSOR_SOURCE_COUNT:
         break;
     }

@@ -46,6 +46,10 @@ void record_clear(struct record *r)
         free(r->text.text);
         r->text.text = NULL;
         break;
+    case RECORD_METHOD:
+        free(r->method);
+        r->method = NULL;
+        break;
     case RECORD_CLOCK:
     case RECORD_EVENT:
     case RECORD_DECISION:
@@ -110,21 +114,30 @@ static void gap_merge(struct queue_gap *to, const struct queue_gap *from)
     to->count += from->count;
 }
 
-static void drop_sample(struct queue *q, const struct record *r)
+static bool is_expendable(const struct record *r)
 {
+    return is_sample(r) || r->type == RECORD_METHOD;
+}
+
+static void drop(struct queue *q, struct record *r)
+{
+    if (!is_sample(r)) {
+        record_clear(r);
+        return;
+    }
     struct queue_gap one = {r->event.t_us, r->event.t_us, 1};
     gap_merge(&q->gap, &one);
     q->samples_dropped++;
 }
 
-/* Gives up the samples that wait in the ring. */
-static void give_up_samples(struct queue *q)
+/* Gives up what waits in the ring and can be done without. */
+static void give_up_expendable(struct queue *q)
 {
     size_t kept = 0;
     for (size_t i = 0; i < q->count; i++) {
         struct record *r = at(q, i);
-        if (is_sample(r)) {
-            drop_sample(q, r);
+        if (is_expendable(r)) {
+            drop(q, r);
             q->finished++;
         } else {
             if (kept != i)
@@ -157,11 +170,11 @@ static bool make_room(struct queue *q)
 {
     if (q->count < q->capacity || grow(q))
         return true;
-    give_up_samples(q);
+    give_up_expendable(q);
     return q->count < q->capacity;
 }
 
-static bool sample_fits(const struct queue *q)
+static bool expendable_fits(const struct queue *q)
 {
     return q->count < q->capacity - q->capacity / 4;
 }
@@ -169,8 +182,8 @@ static bool sample_fits(const struct queue *q)
 void queue_push(struct queue *q, struct record *r, bool urgent)
 {
     pthread_mutex_lock(&q->lock);
-    if (is_sample(r) && !sample_fits(q)) {
-        drop_sample(q, r);
+    if (is_expendable(r) && !expendable_fits(q)) {
+        drop(q, r);
     } else if (!make_room(q)) {
         record_clear(r);
         q->lost++;

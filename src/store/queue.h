@@ -3,10 +3,10 @@
  * The queue between the control loop and the store's thread.
  *
  * A ring of whole records, made once, so that handing over a sample allocates nothing. Above three quarters
- * full, samples are refused and counted (struct queue_gap). Events and decisions are never refused for lack
- * of room: a full ring is doubled, up to QUEUE_GROWTH_MAX times its first size; at that size the samples
- * waiting in it are given up first; only when it holds nothing but events and decisions is a record lost,
- * and counted in `lost`.
+ * full, samples are refused and counted (struct queue_gap), and so are the figures of methods, uncounted: the next
+ * ones tell what they would have told. Events and decisions are never refused for lack of room: a full ring is doubled,
+ * up to QUEUE_GROWTH_MAX times its first size; at that size the samples and figures waiting in it are given up first;
+ * only when it holds nothing but events and decisions is a record lost, and counted in `lost`.
  *
  * One mutex, held for a copy of at most QUEUE_TAKE_CHUNK records at a time.
  */
@@ -34,6 +34,7 @@ enum record_type {
     RECORD_DECISION,
     RECORD_POLICY,
     RECORD_MARK,
+    RECORD_METHOD,
     RECORD_RUN_END,
 };
 
@@ -46,6 +47,8 @@ struct run_record {
 };
 
 struct run_record *run_record_free(struct run_record *r);
+
+struct store_method;
 
 struct record {
     enum record_type type;
@@ -61,6 +64,7 @@ struct record {
             uint16_t unit;
             char *text; /* owned */
         } text;
+        struct store_method *method; /* owned; as much again as the rest, and rarer */
         struct {
             uint64_t t_us;
             int status;

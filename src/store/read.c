@@ -47,7 +47,8 @@ struct job {
     const struct store_filter *f;
     unsigned sources; /* bit mask over enum cursor_source */
     bool by_seq, without_processes;
-    store_row_fn *on_row; /* NULL: count only */
+    store_row_fn *on_row; /* both NULL: count only */
+    int (*on_method)(void *user, const struct store_method *row);
     void *user;
     uint64_t skip, seen;
 };
@@ -92,14 +93,19 @@ static bool in_time(const struct job *j, uint64_t t_us)
 static int job_row(struct job *j, const struct cursor *c)
 {
     struct store_row row;
+    struct store_method method;
     if (!in_time(j, c->t_us))
         return 0;
     j->seen++;
-    if (!j->on_row)
+    if (!j->on_row && !j->on_method)
         return 0;
     if (j->skip) {
         j->skip--;
         return 0;
+    }
+    if (j->on_method) {
+        reader_method_row(j->r, c->stmt, &method);
+        return j->on_method(j->user, &method);
     }
     int e = cursor_row(j->r, c, &row);
     return e < 0 ? e : j->on_row(j->user, &row);
@@ -153,6 +159,7 @@ static int apply_limit(struct job *j, const uint64_t *runs, size_t count, size_t
 {
     struct job counting = *j;
     counting.on_row = NULL;
+    counting.on_method = NULL;
     size_t i = count;
     while (i && counting.seen < j->f->limit) {
         int e = job_run(&counting, runs[--i]);
@@ -213,9 +220,15 @@ int store_read_decisions(struct store_reader *r, const struct store_filter *f, s
 int store_read_timeline(struct store_reader *r, const struct store_filter *f, store_row_fn *on_row,
                         void *user)
 {
-    struct job j = {
-        .r = r, .f = f, .sources = (1u << CURSOR_SOURCE_COUNT) - 1, .on_row = on_row, .user = user};
+    struct job j = {.r = r, .f = f, .sources = CURSOR_TIMELINE, .on_row = on_row, .user = user};
     return read_rows(&j);
+}
+
+int store_read_methods(struct store_reader *r, const struct store_filter *f,
+                       int (*on_row)(void *user, const struct store_method *row), void *user)
+{
+    struct job j = {.r = r, .f = f, .sources = 1u << CURSOR_METHODS, .on_method = on_row, .user = user};
+    return reader_has_methods(r) ? read_rows(&j) : 0;
 }
 
 static int read_by_seq(struct store_reader *r, uint64_t run, unsigned sources, store_row_fn *on_row,

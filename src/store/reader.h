@@ -45,8 +45,10 @@ enum cursor_source {
     CURSOR_DECISIONS,
     CURSOR_MARKS,
     CURSOR_GAPS,
+    CURSOR_METHODS, /* not in the time line */
     CURSOR_SOURCE_COUNT
 };
+#define CURSOR_TIMELINE ((1u << CURSOR_METHODS) - 1)
 
 /* What a cursor goes through, of the loaded run. */
 struct cursor_range {
@@ -71,7 +73,13 @@ int cursor_open(struct store_reader *r, enum cursor_source source, const struct 
                 struct cursor *ret);
 int cursor_next(struct cursor *c);
 void cursor_close(struct cursor *c);
-/* Fills the row the cursor is at. */
+/* method.c: what a gate told. */
+extern const char reader_method_columns[]; /* after id, time and order */
+/* False: an earlier weir wrote the file. */
+bool reader_has_methods(struct store_reader *r);
+void reader_method_row(const struct store_reader *r, sqlite3_stmt *stmt, struct store_method *ret);
+
+/* Fills the row the cursor is at; -EINVAL at a method. */
 int cursor_row(struct store_reader *r, const struct cursor *c, struct store_row *ret);
 
 #endif

@@ -34,8 +34,17 @@ static const char SCHEMA_1[] =
     "CREATE TABLE gaps (id INTEGER PRIMARY KEY, t_us INTEGER, until_us INTEGER, samples INTEGER, text TEXT,"
     " run INTEGER AS (id >> 38));";
 
+/* Version 2: what gates tell. The index finds the row before one of the same gate and method. */
+static const char SCHEMA_2[] =
+    "CREATE TABLE methods (id INTEGER PRIMARY KEY, t_us INTEGER, unit INTEGER, gate INTEGER, method TEXT,"
+    " calls INTEGER, answers INTEGER, errors INTEGER, notifications INTEGER, replays INTEGER,"
+    " bytes_to_worker INTEGER, bytes_to_server INTEGER, latency_sum_us INTEGER, latency_max_us INTEGER,"
+    " growth_calls INTEGER, latency_p50_us INTEGER, latency_p90_us INTEGER, latency_p99_us INTEGER,"
+    " growth_bytes INTEGER, run INTEGER AS (id >> 38), seq INTEGER AS (id & 0x3fffffffff));"
+    "CREATE INDEX methods_by_gate ON methods (gate, method);";
+
 /* Brings a file of version N to N + 1; migrations[0] makes a new one. */
-static const char *const migrations[] = {SCHEMA_1};
+static const char *const migrations[] = {SCHEMA_1, SCHEMA_2};
 _Static_assert(ARRAY_SIZE(migrations) == SCHEMA_VERSION, "one migration a version");
 
 static const char *const rollup_tables[] = {"samples_10s", "samples_1m"};

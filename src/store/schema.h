@@ -18,7 +18,7 @@
 #include "weir/base/err.h"
 #include "weir/model/sample.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 /* 38 bits of seq are 43 years at 200 events a second; 21 bits of run are 5 years of a restart a minute. The
  * process table's keys have SCHEMA_RANK_BITS more, and must stay positive. */
@@ -58,6 +58,24 @@ enum {
 #undef X
         ROLLUP_FIELD_COUNT,
 };
+
+/* Columns of a method's row that are plain numbers, as struct store_method has them, in the statements' order. */
+#define SCHEMA_METHOD_FIGURES(X)                                                                             \
+    X(calls)                                                                                                 \
+    X(answers)                                                                                               \
+    X(errors)                                                                                                \
+    X(notifications)                                                                                         \
+    X(replays)                                                                                               \
+    X(bytes_to_worker)                                                                                       \
+    X(bytes_to_server)                                                                                       \
+    X(latency_sum_us)                                                                                        \
+    X(latency_max_us)                                                                                        \
+    X(growth_calls)
+/* ... and those that are NULL where there is no answer yet. */
+#define SCHEMA_METHOD_LATENCIES(X)                                                                           \
+    X(latency_p50_us)                                                                                        \
+    X(latency_p90_us)                                                                                        \
+    X(latency_p99_us)
 
 #define SCHEMA_COLUMN_MAX 64
 

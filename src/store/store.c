@@ -209,6 +209,15 @@ void store_mark(struct store *s, uint64_t t_us, uint16_t unit, const char *text)
     push_text(s, RECORD_MARK, t_us, unit, text);
 }
 
+void store_method(struct store *s, const struct store_method *m)
+{
+    struct record r = {.type = RECORD_METHOD, .method = malloc(sizeof(*m))};
+    if (!r.method)
+        return;
+    *r.method = *m;
+    queue_push(&s->w.queue, &r, false);
+}
+
 void store_run_end(struct store *s, uint64_t t_us, int status)
 {
     struct record r = {.type = RECORD_RUN_END, .end = {t_us, status}};

@@ -389,6 +389,31 @@ static int insert_mark(struct writer *w, const struct record *r)
     return finish(&b);
 }
 
+static int insert_method(struct writer *w, const struct store_method *m)
+{
+    char name[STORE_METHOD_MAX];
+    int rc = know_unit(w, m->unit);
+    if (rc)
+        return rc;
+    snprintf(name, sizeof(name), "%.*s", (int)sizeof(name) - 1, m->method);
+    if (m->t_us > w->run.last_t_us)
+        w->run.last_t_us = m->t_us;
+    struct binder b = begin(w, WRITER_METHOD);
+    put(&b, (uint64_t)schema_key(w->run.id, ++w->run.methods));
+    put(&b, m->t_us);
+    put_if(&b, m->unit != UNIT_NONE, m->unit);
+    put(&b, m->gate);
+    put_text(&b, name);
+    put(&b, (uint64_t)m->growth_bytes);
+#define X(figure) put(&b, m->figure);
+    SCHEMA_METHOD_FIGURES(X)
+#undef X
+#define X(latency) put_if(&b, m->latency != UINT64_MAX, m->latency);
+    SCHEMA_METHOD_LATENCIES(X)
+#undef X
+    return finish(&b);
+}
+
 static int insert_unit_name(struct writer *w, const struct record *r)
 {
     int rc = r->text.unit == UNIT_NONE ? SQLITE_MISUSE : know_unit(w, r->text.unit);
@@ -432,6 +457,8 @@ int writer_insert_record(struct writer *w, const struct record *r)
         return policy ? insert_policy(w, policy) : SQLITE_NOMEM;
     case RECORD_MARK:
         return insert_mark(w, r);
+    case RECORD_METHOD:
+        return insert_method(w, r->method);
     case RECORD_RUN_END:
         return insert_run_end(w, r->end.t_us, r->end.status);
     }

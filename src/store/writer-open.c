@@ -132,6 +132,9 @@ int writer_connect(struct writer *w)
     return rc > 0 ? -EIO : rc;
 }
 
+#define COLUMN(name)    ", " #name
+#define PARAMETER(name) ", ?"
+
 static const char *const statement_sql[WRITER_STATEMENT_COUNT] = {
     [WRITER_PROCESS] =
         "INSERT OR REPLACE INTO processes (id, pid, threads, rss, vsz, comm) VALUES (?, ?, ?, ?, ?, ?)",
@@ -144,6 +147,11 @@ static const char *const statement_sql[WRITER_STATEMENT_COUNT] = {
     [WRITER_CLOCK] = "INSERT OR REPLACE INTO clocks VALUES (?, ?, ?)",
     [WRITER_POLICY] = "INSERT OR REPLACE INTO policies VALUES (?, ?, ?, ?)",
     [WRITER_MARK] = "INSERT OR REPLACE INTO marks (id, t_us, unit, text) VALUES (?, ?, ?, ?)",
+    [WRITER_METHOD] =
+        "INSERT OR REPLACE INTO methods (id, t_us, unit, gate, method, growth_bytes" SCHEMA_METHOD_FIGURES(
+            COLUMN)
+            SCHEMA_METHOD_LATENCIES(COLUMN) ") VALUES (?, ?, ?, ?, ?, ?" SCHEMA_METHOD_FIGURES(PARAMETER)
+                SCHEMA_METHOD_LATENCIES(PARAMETER) ")",
     [WRITER_GAP] = "INSERT OR REPLACE INTO gaps (id, t_us, until_us, samples, text) VALUES (?, ?, ?, ?, ?)",
     [WRITER_UNIT] = "INSERT OR REPLACE INTO units VALUES (?, ?, ?)",
     [WRITER_RUN_UPDATE] = "UPDATE runs SET last_t_us = ?2, samples = ?3, events = ?4, decisions = ?5,"

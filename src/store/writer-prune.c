@@ -2,7 +2,7 @@
 /*
  * Retention and size cap: the oldest rows go, a bounded batch in a transaction of the writer.
  *
- * Raw rows (samples, processes, events, marks, gaps) and the 10 s roll-ups are kept for the retention time;
+ * Raw rows (samples, processes, events, marks, gaps, methods) and the 10 s roll-ups are kept for the retention time;
  * decisions, 1 min roll-ups and the runs' own rows ten times as long: they are small and are what a person
  * looks for months later. The size cap takes samples first, then 10 s roll-ups, then events, then the rest.
  * "Now" is the time of the latest record, not the clock.
@@ -32,6 +32,7 @@ static const struct prune_table tables[] = {
     {"events", "id", "id >> 38", 1},
     {"marks", "id", "id >> 38", 1},
     {"gaps", "id", "id >> 38", 1},
+    {"methods", "id", "id >> 38", 1},
     {"samples_1m", "run, t_us, unit", "run", KEEP_LONG},
     {"decisions", "id", "id >> 38", KEEP_LONG},
 };

@@ -36,6 +36,7 @@ enum writer_statement {
     WRITER_CLOCK,
     WRITER_POLICY,
     WRITER_MARK,
+    WRITER_METHOD,
     WRITER_GAP,
     WRITER_UNIT,
     WRITER_RUN_UPDATE,
@@ -46,7 +47,7 @@ enum writer_statement {
 /* What the writer knows of the present run that a transaction changes. */
 struct writer_run {
     uint64_t id; /* 0 = has no row yet */
-    uint64_t samples, events, decisions, marks, gaps, samples_dropped;
+    uint64_t samples, events, decisions, marks, gaps, methods, samples_dropped;
     uint64_t last_t_us;
 };
 

@@ -431,6 +431,28 @@ static void reclaim_takes_back_file_pages(void **state)
     host_reclaim_close(&reclaim);
 }
 
+/* Read by whoever was given the descriptor, as the unit grows. */
+static void memory_can_be_read_by_descriptor(void **state)
+{
+    (void)state;
+    struct host_child c;
+    struct err e = ERR_NULL;
+    char text[32] = "";
+    need(HOST_FEATURE_MEMORY_MAX);
+    struct host_unit *u = make_unit("memory-fd", &no_limits);
+    int memory = u->ops->unit_memory_open(u, &e);
+    assert_true(memory >= 0);
+    int fd = start_load(u, "hog", "8", NULL, &c);
+    await_text(fd, "full");
+    struct sample s = {0};
+    assert_int_equal(u->ops->unit_read(u, false, &s), 0);
+    assert_true(pread(memory, text, sizeof(text) - 1, 0) > 0);
+    if (s.value[SAMPLE_MEMORY_CURRENT] > 8 * MIB) /* the fake host's files stand still */
+        assert_true(strtoull(text, NULL, 10) >= 8 * MIB);
+    end_load(u, &c, fd);
+    close(memory);
+}
+
 static void detail_tells_the_processes(void **state)
 {
     (void)state;
@@ -571,6 +593,7 @@ const struct CMUnitTest kernel_tests[] = {
     cmocka_unit_test(throttle_lies_over_the_users_limit_and_is_lifted),
     cmocka_unit_test(memory_throttle_does_not_block_the_caller),
     cmocka_unit_test(reclaim_takes_back_file_pages),
+    cmocka_unit_test(memory_can_be_read_by_descriptor),
     cmocka_unit_test(detail_tells_the_processes),
     cmocka_unit_test(a_removed_cgroup_reads_as_gone),
     cmocka_unit_test(a_cgroup_made_inside_a_unit_goes_with_it),

@@ -173,6 +173,8 @@ static void record(struct store *s)
         store_event(s, &wake);
         store_decision(s, &d);
         store_mark(s, wake.t_us, UNIT_NONE, "mark");
+        struct store_method m = history_method(i * USEC_PER_SEC + 1, 77, "addSections", i + 1);
+        store_method(s, &m);
         history_flush(s);
     }
     store_run_end(s, HISTORY_START_US + ROUNDS * USEC_PER_SEC, 0);
@@ -204,11 +206,15 @@ static void check_file(const struct history *h, const char *what, long n)
     int64_t runs = number(db, "SELECT count(*) FROM runs WHERE exit_status = 0"),
             all = number(db, "SELECT count(*) FROM runs");
     int64_t marks = number(db, "SELECT count(*) FROM marks"), counted = number(db, "SELECT events FROM runs");
+    /* Each row once, with its own number and figures. */
+    int64_t methods = number(db, "SELECT count(*) FROM methods WHERE calls = seq AND run = 1"),
+            told = number(db, "SELECT count(*) FROM methods");
     if (events != ROUNDS || decisions != ROUNDS || samples != ROUNDS || runs != 1 || all != 1 ||
-        marks != ROUNDS || counted != ROUNDS)
-        fail_msg("%s %ld: %lld events, %lld decisions, %lld samples, %lld of %lld runs, %lld marks", what, n,
-                 (long long)events, (long long)decisions, (long long)samples, (long long)runs, (long long)all,
-                 (long long)marks);
+        marks != ROUNDS || counted != ROUNDS || methods != ROUNDS || told != ROUNDS)
+        fail_msg("%s %ld: %lld events, %lld decisions, %lld samples, %lld of %lld runs, %lld marks,"
+                 " %lld of %lld methods",
+                 what, n, (long long)events, (long long)decisions, (long long)samples, (long long)runs,
+                 (long long)all, (long long)marks, (long long)methods, (long long)told);
     sqlite3_close(db);
 }
 

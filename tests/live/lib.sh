@@ -3,8 +3,9 @@
 # What the live tests share. Sourced; not a program.
 #
 # A story runs the real weir with real workloads on this host's real cgroups. It prints `ok NAME` or
-# `not ok NAME: reason` a check, and last of all `N passed, N failed, N skipped`. Exit status: 0, 1 when a check failed,
-# 77 when the host cannot run it at all.
+# `not ok NAME: reason` a check, and last of all `N passed, N failed, N skipped`; before that what failed, once more, as
+# `# failed: NAME: reason`, for a log of which only the end is seen. Exit status: 0, 1 when a check failed, 77 when the
+# host cannot run it at all.
 #
 # Each story has a temp folder of its own ($T) with state_dir and run_dir in it, a supervisor name of its own ($NAME,
 # live-STORY-PID, so that its cgroup is weir-live-...), and ports of its own on 127.0.0.1. Every process that comes of it
@@ -21,10 +22,11 @@ WEIR=${WEIR:-$SRC/build/src/cli/weir}
 WORKLOADS=${WORKLOADS:-$SRC/build/examples/workloads}
 SLOW=${WEIR_LIVE_SLOW:-0}
 passed=0 failed=0 skipped=0
+failures=() # of every failed check its line: told again at the end
 story=$(basename "$0" .sh)
 
 ok() { passed=$((passed + 1)); echo "ok $1"; }
-not_ok() { failed=$((failed + 1)); echo "not ok $1: ${2:-}"; }
+not_ok() { failed=$((failed + 1)); failures+=("$1: ${2:-}"); echo "not ok $1: ${2:-}"; }
 skip() { skipped=$((skipped + 1)); echo "skip $1: $2"; }
 note() { echo "# $*"; }
 
@@ -330,6 +332,7 @@ finish() {
     if [ "$failed" -gt 0 ]; then
         note "weir's log ends:"
         tail -n "${WEIR_LIVE_LOG_LINES:-25}" "$LOG" 2>/dev/null | sed 's/^/#   /'
+        printf '# failed: %s\n' "${failures[@]}"
     fi
     echo "$passed passed, $failed failed, $skipped skipped"
     [ "$failed" -eq 0 ]

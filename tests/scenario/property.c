@@ -96,6 +96,7 @@ static void random_policy(struct world *w, struct unit_policy *p, uint16_t i)
     p->memory_max_bytes = below(w, 6) == 0 ? UINT64_MAX : 1000 << 20;
     p->memory_high_bytes = below(w, 4) == 0 ? 700 << 20 : UINT64_MAX;
     p->ready_timeout_us = USEC_PER_SEC * (1 + below(w, 20));
+    p->drain_us = USEC_PER_MSEC * below(w, 3000);
     p->stop_timeout_us = USEC_PER_SEC * below(w, 4);
     p->respawn_wait_us = USEC_PER_SEC * below(w, 4);
     p->failure_budget = (uint32_t)below(w, 40);
@@ -249,6 +250,10 @@ static void random_sample(struct world *w, struct event *event)
     }
     sample_set(&event->sample, SAMPLE_EVENTS_OOM_KILL, w->seq / 500);
     sample_set(&event->sample, SAMPLE_PIDS_EVENTS_MAX, w->seq / 100);
+    if (below(w, 6)) {
+        sample_set(&event->sample, SAMPLE_GATE_INFLIGHT, below(w, 3) ? 0 : below(w, 20));
+        sample_set(&event->sample, SAMPLE_GATE_ANSWERS, w->seq / 10);
+    }
 }
 
 static void fill(struct world *w, struct event *event)
@@ -277,6 +282,7 @@ static void fill(struct world *w, struct event *event)
         break;
     case EVENT_OPERATOR:
         event->operator_.verb = (enum event_verb)below(w, EVENT_VERB_COUNT);
+        event->operator_.inflight = (uint32_t)below(w, 5);
         break;
     case EVENT_OUTCOME:
         event->outcome.decision_id = below(w, 2 * RECENT); /* which of the recent ones, or a chunk's */
@@ -301,6 +307,7 @@ static void fill(struct world *w, struct event *event)
     case EVENT_READY:
     case EVENT_EMPTY:
     case EVENT_CLEANED:
+    case EVENT_GATE_LOST:
     case EVENT_SHUTDOWN:
     case EVENT_KIND_COUNT:
         break;
@@ -315,7 +322,7 @@ static enum event_kind random_kind(struct world *w)
     } weights[] = {
         {EVENT_SAMPLE, 60},  {EVENT_ARRIVED, 5}, {EVENT_SPAWNED, 12}, {EVENT_SPAWN_FAILED, 1},
         {EVENT_READY, 10},   {EVENT_EXITED, 6},  {EVENT_EMPTY, 8},    {EVENT_CLEANED, 12},
-        {EVENT_OPERATOR, 2}, {EVENT_OUTCOME, 8}, {EVENT_POLICY, 1},
+        {EVENT_OPERATOR, 2}, {EVENT_OUTCOME, 8}, {EVENT_POLICY, 1},   {EVENT_GATE_LOST, 1},
     };
     uint32_t sum = 0;
     for (size_t i = 0; i < sizeof(weights) / sizeof(weights[0]); i++)

@@ -27,6 +27,7 @@ struct known {
     uint32_t cooldown_generation;
     bool let_go_early;
     uint64_t steered_us;
+    uint64_t drain_us;                              /* when the state began */
     uint64_t held_us, held_bound_us, hold_pause_us; /* USEC_INFINITY = no pace or hold */
     enum decision_kind held;
     uint64_t reclaim_id, reclaim_us; /* the chunk under way; 0 = none */

@@ -36,6 +36,7 @@ static void check_state(struct world *w, struct known *k, const struct decision 
     HOLDS(w, d->amount[0] == k->state);
     HOLDS(w, lifecycle_may_move((enum unit_state)d->amount[0], (enum unit_state)d->amount[1]));
     k->state = (enum unit_state)d->amount[1];
+    k->drain_us = d->t_us;
     HOLDS(w, runs(k) || (k->throttled_us == USEC_INFINITY && k->pulsed_us == USEC_INFINITY));
     HOLDS(w, runs(k) || k->held_us == USEC_INFINITY);
     if (!runs(k))
@@ -59,6 +60,11 @@ static void check_failure(struct world *w, const struct unit_policy *p, struct k
             i++;
         }
     HOLDS(w, recent < (p->failure_budget < FAILURES_MAX ? p->failure_budget : FAILURES_MAX));
+}
+
+static bool is_of_operator(const char *rule)
+{
+    return strcmp(rule, "operator") == 0;
 }
 
 static void check_throttle_begin(struct world *w, struct known *k, const struct decision *d)
@@ -136,7 +142,7 @@ static void check_hold(struct world *w, const struct unit_policy *p, struct know
     }
     HOLDS(w, runs(k) && k->state != UNIT_STATE_STARTING && (p->abilities & ABILITY_GATE));
     HOLDS(w, !on || (d->kind == DECISION_HOLD && k->held == DECISION_PACE));
-    HOLDS(w, on || d->t_us >= k->hold_pause_us);
+    HOLDS(w, on || d->t_us >= k->hold_pause_us || is_of_operator(d->rule));
     HOLDS(w, !on || is_same_owner(d->rule, k->hold_rule));
     memcpy(k->hold_rule, d->rule, sizeof(d->rule));
     if (!on) {
@@ -182,7 +188,7 @@ static bool is_reclaim(const struct decision *d)
 
 static void check_not_off(struct world *w, const struct ladder_policy *l, const struct decision *d)
 {
-    if (is_of_rule(d->rule))
+    if (is_of_rule(d->rule) || is_of_operator(d->rule))
         return;
     HOLDS(w, d->kind != DECISION_NOTIFY || l->notify_permyriad);
     HOLDS(w, d->kind != DECISION_PACE || l->pace_permyriad);
@@ -327,7 +333,9 @@ void check_bounds(struct world *w, const struct side *s)
         HOLDS(w, !v.frozen || (k->throttled_us == USEC_INFINITY && k->held_us == USEC_INFINITY));
         HOLDS(w, !runs(k) || v.step == step_of(k) || (v.step <= LADDER_RECLAIM && step_of(k) == LADDER_IDLE));
         HOLDS(w, k->throttled_us == USEC_INFINITY || l->throttle_permyriad || is_of_rule(k->throttle_rule));
-        HOLDS(w, k->held_us == USEC_INFINITY || is_of_rule(k->hold_rule) ||
+        HOLDS(w,
+              k->state != UNIT_STATE_DRAINING || w->now_us - k->drain_us <= s->units[s->place[i]].drain_us);
+        HOLDS(w, k->held_us == USEC_INFINITY || is_of_rule(k->hold_rule) || is_of_operator(k->hold_rule) ||
                      (k->held == DECISION_PACE ? l->pace_permyriad : l->hold_permyriad));
     }
 }

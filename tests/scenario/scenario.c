@@ -17,7 +17,7 @@
  *                                        unit a, b (without it: every unit so far)
  *     norule NAME                        the rule is gone; follow a change of rules with a policy event for each unit
  *     manual                             the trace answers decisions itself
- *     host NAME key=value ...            manners: ready=, term=, kill=, exit_after= (times or "never"), code=,
+ *     host NAME key=value ...            manners: ready=, drain=, term=, kill=, exit_after= (times or "never"), code=,
  *                                        signal=, oom=, spawn_error=, outcome_error=, life=BASE+RATE,
  *                                        held=SHARE (of the growth that a throttle leaves), of=SERVER, respawns=yes,
  *                                        yield=SHARE (of what a RECLAIM asks for), reclaim=TIME (until its outcome),
@@ -324,6 +324,8 @@ static bool set_manner_time(struct story *s, struct sim_manner *m, const char *k
 {
     if (strcmp(key, "ready") == 0)
         m->ready_us = time_or_never(s, value);
+    else if (strcmp(key, "drain") == 0)
+        m->drain_us = time_or_never(s, value);
     else if (strcmp(key, "term") == 0)
         m->term_us = time_or_never(s, value);
     else if (strcmp(key, "kill") == 0)

@@ -45,6 +45,7 @@ int sim_add_unit(struct sim *s, const char *name)
     s->hosts[i].high = UINT64_MAX;
     s->hosts[i].manner = (struct sim_manner){
         .ready_us = 500 * USEC_PER_MSEC,
+        .drain_us = 50 * USEC_PER_MSEC,
         .term_us = 100 * USEC_PER_MSEC,
         .kill_us = 5 * USEC_PER_MSEC,
         .exit_us = SIM_NEVER,
@@ -190,6 +191,16 @@ static void answer_outcome(struct sim *s, const struct decision *d)
     put(s, STEP_US, outcome);
 }
 
+static void answer_drain(struct sim *s, const struct decision *d)
+{
+    struct event outcome = of_unit(s, d->unit, EVENT_OUTCOME);
+    outcome.outcome.decision_id = d->id;
+    if (s->hosts[d->unit].manner.outcome_error)
+        answer_outcome(s, d);
+    else
+        put(s, s->hosts[d->unit].manner.drain_us, outcome);
+}
+
 static uint64_t memory_of(const struct sim_unit *h)
 {
     const struct sim_manner *m = &h->manner;
@@ -292,6 +303,9 @@ static void obey(struct sim *s, const struct decision *d)
     case DECISION_PULSE_FREEZE:
     case DECISION_PULSE_THAW:
         hold_back(s, d);
+        break;
+    case DECISION_DRAIN:
+        answer_drain(s, d);
         break;
     case DECISION_RECLAIM:
     case DECISION_RECLAIM_MORE:

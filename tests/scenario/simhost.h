@@ -18,6 +18,7 @@
 /* How a unit's processes behave. */
 struct sim_manner {
     uint64_t ready_us; /* after SPAWNED; SIM_NEVER; only for units with has_ready */
+    uint64_t drain_us; /* from DRAIN to its outcome; SIM_NEVER */
     uint64_t term_us;  /* from TERM to the end of the main process */
     uint64_t kill_us;  /* from KILL to EMPTY */
     uint64_t exit_us;  /* ends by itself after SPAWNED; SIM_NEVER */

@@ -409,6 +409,17 @@ static int fake_unit_reclaim_open(struct host_unit *hu, struct host_reclaim *ret
     return 0;
 }
 
+static int fake_unit_memory_open(struct host_unit *hu, struct err *reterr)
+{
+    struct fake_unit *u = fake_of(hu);
+    int r = operate(u->host, "unit_memory_open", "%s", u->name);
+    if (r < 0)
+        return err_errno(reterr, r, "memory of %s", u->path);
+    int fd = memfd_create("memory.current", MFD_CLOEXEC);
+    (void)dprintf(fd, "%" PRIu64 "\n", u->value[SAMPLE_MEMORY_CURRENT]);
+    return fd;
+}
+
 static int fake_unit_watch(struct host_unit *hu, uint64_t stall_us, uint64_t window_us,
                            const uint64_t *thresholds, size_t threshold_count, struct host_watch *ret,
                            struct err *reterr)
@@ -479,6 +490,7 @@ static const struct host_ops fake_ops = {
     .unit_freeze = fake_unit_freeze,
     .unit_throttle = fake_unit_throttle,
     .unit_reclaim_open = fake_unit_reclaim_open,
+    .unit_memory_open = fake_unit_memory_open,
     .unit_watch = fake_unit_watch,
     .unit_watch_acknowledge = fake_unit_watch_acknowledge,
     .unit_pids = fake_unit_pids,

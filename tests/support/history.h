@@ -117,6 +117,21 @@ static inline struct decision history_decision(uint64_t id, uint64_t seq, uint64
     return d;
 }
 
+/* What a gate of the worker told of a method: so many calls, each answered, with figures that follow from them. */
+static inline struct store_method history_method(uint64_t after_us, uint64_t gate, const char *method,
+                                                 uint64_t calls)
+{
+    struct store_method m = {.t_us = HISTORY_START_US + after_us, .unit = 1, .gate = gate, .calls = calls};
+    snprintf(m.method, sizeof(m.method), "%s", method);
+    m.answers = calls;
+    m.bytes_to_worker = calls * 1000;
+    m.bytes_to_server = calls * 100;
+    m.latency_sum_us = calls * 2000;
+    m.latency_max_us = 9000;
+    m.latency_p50_us = m.latency_p90_us = m.latency_p99_us = calls ? 2000 : UINT64_MAX;
+    return m;
+}
+
 static inline struct store_reader *history_read(const struct history *h)
 {
     struct store_reader *r = NULL;

@@ -358,7 +358,7 @@ static void test_wrong_words_are_told(void **state)
 static void test_empty_results_say_so(void **state)
 {
     (void)state;
-    const char *const kinds[] = {"samples", "interventions", "restarts", "pressure"};
+    const char *const kinds[] = {"samples", "interventions", "restarts", "pressure", "gate"};
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
         struct cli_args args = words(&kinds[i]);
         args.since = "2030-01-01";

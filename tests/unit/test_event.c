@@ -136,6 +136,8 @@ static void check_payload(const struct event *a, const struct event *b)
         break;
     case EVENT_OPERATOR:
         assert_true(a->operator_.verb == b->operator_.verb && a->operator_.uid == b->operator_.uid);
+        assert_true(a->operator_.inflight == b->operator_.inflight);
+        assert_true(a->operator_.interval_us == b->operator_.interval_us);
         break;
     case EVENT_OUTCOME:
         assert_true(a->outcome.decision_id == b->outcome.decision_id &&
@@ -146,6 +148,7 @@ static void check_payload(const struct event *a, const struct event *b)
     case EVENT_CLEANED:
         assert_int_equal(a->error, b->error);
         break;
+    case EVENT_GATE_LOST:
     case EVENT_RUN:
     case EVENT_DEADLINE:
     case EVENT_READY:

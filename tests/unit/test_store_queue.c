@@ -66,6 +66,42 @@ static void test_decisions_make_it_grow_then_push_samples_out(void **state)
     queue_deinit(&q);
 }
 
+static struct record method_of(uint64_t calls)
+{
+    struct store_method *m = calloc(1, sizeof(*m));
+    assert_non_null(m);
+    m->calls = calls;
+    return (struct record){.type = RECORD_METHOD, .method = m};
+}
+
+/* Under ASan: what is given up is freed. */
+static void test_methods_make_way_uncounted(void **state)
+{
+    (void)state;
+    struct queue q;
+    struct record out[SMALL * QUEUE_GROWTH_MAX];
+    assert_int_equal(queue_init(&q, SMALL), 0);
+    for (uint64_t i = 0; i < SMALL; i++) {
+        struct record r = method_of(i);
+        queue_push(&q, &r, false);
+    }
+    assert_int_equal(q.count, SMALL * 3 / 4);
+    for (uint64_t id = 1; id <= SMALL * QUEUE_GROWTH_MAX; id++) {
+        struct record r = decision_number(id);
+        queue_push(&q, &r, false);
+    }
+    assert_int_equal(q.lost, 0);
+    assert_int_equal(q.samples_dropped, 0);
+    assert_int_equal(queue_take_gap(&q).count, 0);
+    size_t n = queue_take(&q, out, ARRAY_SIZE(out));
+    assert_int_equal(n, SMALL * QUEUE_GROWTH_MAX);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(out[i].type, RECORD_DECISION);
+    queue_finish(&q, n);
+    assert_int_equal(q.finished, q.accepted);
+    queue_deinit(&q);
+}
+
 static void test_a_run_begins_a_batch(void **state)
 {
     (void)state;
@@ -129,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_samples_stop_at_three_quarters_and_are_counted),
         cmocka_unit_test(test_decisions_make_it_grow_then_push_samples_out),
+        cmocka_unit_test(test_methods_make_way_uncounted),
         cmocka_unit_test(test_a_run_begins_a_batch),
         cmocka_unit_test(test_two_threads_lose_no_decision),
     };

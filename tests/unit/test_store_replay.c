@@ -72,6 +72,7 @@ static void random_payload(uint64_t *rng, struct event *e)
     case EVENT_CLEANED:
         e->error = (int32_t)rng_below(rng, 134);
         break;
+    case EVENT_GATE_LOST:
     case EVENT_RUN:
     case EVENT_DEADLINE:
     case EVENT_READY:

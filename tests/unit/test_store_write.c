@@ -194,18 +194,18 @@ static void test_newer_file_is_refused_and_left_alone(void **state)
 {
     (void)state;
     store_close(history_open(&h));
-    sql("UPDATE meta SET value = 2 WHERE key = 'schema'");
+    sql("UPDATE meta SET value = 3 WHERE key = 'schema'");
     struct store *s = history_open(&h);
     struct store_status st;
     struct store_reader *r = NULL;
     struct err err = ERR_NULL;
     store_get_status(s, &st);
-    assert_non_null(strstr(st.problem, "newer weir (format 2, this one knows 1)"));
+    assert_non_null(strstr(st.problem, "newer weir (format 3, this one knows 2)"));
     assert_string_equal(st.set_aside, "");
     assert_int_equal(store_reader_open(h.path, &r, &err), -ENOTSUP);
     assert_non_null(strstr(err.text, "newer weir"));
     store_close(s);
-    assert_int_equal(number("SELECT value FROM meta WHERE key = 'schema'"), 2);
+    assert_int_equal(number("SELECT value FROM meta WHERE key = 'schema'"), 3);
 }
 
 static void test_another_programs_database_is_refused(void **state)
@@ -289,6 +289,8 @@ static void record_hours(struct store *s, uint64_t hours)
         store_event(s, &e);
         if (i % 360 == 0)
             give_decision(s, i + 1);
+        struct store_method m = history_method(i * 10 * USEC_PER_SEC, 77, "addSections", i);
+        store_method(s, &m);
         if (i % 1000 == 0)
             history_flush(s);
     }
@@ -309,6 +311,7 @@ static void test_retention_removes_the_oldest(void **state)
     assert_in_range(number("SELECT count(*) FROM samples"), 360, 364);
     assert_int_equal(number("SELECT count(*) FROM samples"), number("SELECT count(*) FROM processes"));
     assert_in_range(number("SELECT count(*) FROM samples_10s"), 360, 364);
+    assert_in_range(number("SELECT count(*) FROM methods"), 360, 364);
     assert_int_equal(number("SELECT count(*) FROM samples_1m"),
                      8 * 60 + 1); /* the start is within a minute */
     assert_int_equal(number("SELECT count(*) FROM decisions"), 8);
@@ -330,6 +333,8 @@ static void test_size_cap_holds(void **state)
     assert_int_equal(number("SELECT count(*) FROM decisions"), 100);
     assert_int_equal(number("SELECT max(seq) FROM samples"), 100 * 360);
     assert_true(number("SELECT min(seq) FROM samples") > 1);
+    assert_int_equal(number("SELECT max(seq) FROM methods"), 100 * 360);
+    assert_true(number("SELECT min(seq) FROM methods") > 1);
 }
 
 /* The same number of records again takes no more memory of SQLite's. */
@@ -338,7 +343,7 @@ static void test_memory_does_not_grow(void **state)
     (void)state;
     struct store *s = history_open(&h);
     history_begin(s);
-    record_hours(s, 10);
+    record_hours(s, 40); /* fills SQLite's page cache, 2 MB */
     int64_t before = sqlite3_memory_used();
     for (int i = 0; i < 5; i++)
         record_hours(s, 10);

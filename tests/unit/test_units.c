@@ -223,6 +223,46 @@ static void products_saturate(void **state)
     assert_int_equal(mul_div_u64(UINT64_MAX, 2, 1), UINT64_MAX);
 }
 
+static void test_pace(void **state)
+{
+    static const struct {
+        const char *text;
+        int r;
+        uint32_t count;
+        uint64_t per_us;
+    } rows[] = {
+        {"4", 0, 4, 0},
+        {" 65535 ", 0, 65535, 0},
+        {"5/s", 0, 5, USEC_PER_SEC},
+        {"30 / min", 0, 30, 60 * USEC_PER_SEC},
+        {"0", -ERANGE, 0, 0},
+        {"0/s", -ERANGE, 0, 0},
+        {"65536", -ERANGE, 0, 0},
+        {"99999999999999999999", -ERANGE, 0, 0},
+        {"", -EINVAL, 0, 0},
+        {"-1", -EINVAL, 0, 0},
+        {"1.5", -EINVAL, 0, 0},
+        {"5/", -EINVAL, 0, 0},
+        {"5/h", -EINVAL, 0, 0},
+        {"5/s/s", -EINVAL, 0, 0},
+        {"5 s", -EINVAL, 0, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint32_t count = 7;
+        uint64_t per_us = 8;
+        char text[FORMAT_PACE_MAX];
+        if (parse_pace(rows[i].text, &count, &per_us) != rows[i].r)
+            fail_msg("\"%s\"", rows[i].text);
+        assert_int_equal(count, rows[i].r ? 7 : rows[i].count);
+        assert_int_equal(per_us, rows[i].r ? 8 : rows[i].per_us);
+        if (rows[i].r == 0)
+            assert_int_equal(parse_pace(format_pace(count, per_us, text), &count, &per_us), 0);
+        if (rows[i].r == 0)
+            assert_true(count == rows[i].count && per_us == rows[i].per_us);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +275,7 @@ int main(void)
         cmocka_unit_test(durations_are_written_short),
         cmocka_unit_test(written_values_can_be_read),
         cmocka_unit_test(products_saturate),
+        cmocka_unit_test(test_pace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

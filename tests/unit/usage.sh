@@ -25,7 +25,7 @@ check() {
 check 'no words' 2 '^Usage: weir COMMAND'
 check 'help' 0 '^  explain ' --help
 check 'version' 0 '^weir [0-9]+\.[0-9]+' --version
-for command in run check doctor status start stop restart freeze thaw set reload history explain log replay; do
+for command in run check doctor status start stop restart freeze thaw hold pace release set reload history explain log replay; do
   check "help of $command" 0 "^Usage: weir $command" "$command" --help
   check "help $command" 0 "^Examples:" help "$command"
 done
@@ -47,6 +47,17 @@ check 'check, bad' 1 "bad.ini:4:8: unknown metric 'thraeds'" check "$work/bad.in
 check 'check, bad, as JSON' 1 '"column": 8' check --json "$work/bad.ini"
 check 'check, bad, nothing to explain' 1 "unknown metric 'thraeds'" check --explain "$work/bad.ini"
 check 'word missing' 2 'missing: UNIT' start
+check 'word missing, hold' 2 'weir hold: missing: UNIT' hold
+check 'word missing, pace' 2 'weir pace: missing: UNIT N|R/s' pace worker
+check 'too many words, release' 2 'weir release: too many words: now' release worker now
+for pace in 0 65536 4x 3/h 1.5 ''; do
+  check "pace '$pace'" 2 "weir pace: '$pace' is no pace; say 4 .requests in flight., 5/s or 30/min, from 1 to 65535" pace worker "$pace"
+done
+check 'a good pace, nobody to ask' 3 nobody-here pace worker 30/min -n nobody-here
+check 'hold, nobody to ask' 3 nobody-here hold worker -n nobody-here
+check 'release, nobody to ask' 3 nobody-here release worker -n nobody-here
+check 'history has gate' 0 'restarts\|pressure\|gate\|runs' history --help
+check 'no history, of a gate' 3 nobody-here history gate -n nobody-here
 check 'too many words' 2 'too many words: b' start a b
 check 'keep with a unit' 2 '--keep is for the supervisor as a whole' stop --keep worker
 check 'no config file' 1 'No such file' run "$work/none.ini"
@@ -59,7 +70,7 @@ check 'no history' 3 'nobody-here' history -n nobody-here
 check 'config and name' 2 'give one of them' status -c x.ini -n nobody-here
 check 'bash completion' 0 'complete .*weir' --print-completion bash
 check 'zsh completion' 0 '#compdef weir' --print-completion zsh
-for command in '' run status history explain set replay; do
+for command in '' run status history explain set replay hold pace release; do
   wide=$("$weir" help $command | awk 'length > 80')
   if [ -z "$wide" ]; then passed=$((passed + 1)); else failed=$((failed + 1)); printf 'not ok help wider than 80: %s\n' "$wide"; fi
 done
@@ -94,6 +105,10 @@ offers() {
 touch "$work/afile"
 cd "$work" || exit 1
 if [ "$(offers weir stop af)" ]; then failed=$((failed + 1)); echo 'not ok completion: a file for a unit'; else passed=$((passed + 1)); fi
+for word in samples gate; do
+  if [ "$(offers weir history "${word%?}")" = "$word" ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "not ok completion: history $word"; fi
+done
+if [ "$(offers weir rele)" = release ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo 'not ok completion: release'; fi
 for words in 'weir check af' 'weir status -c af'; do
   # shellcheck disable=SC2086  # words are split on purpose
   if [ "$(offers $words)" = afile ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "not ok completion: $words"; fi

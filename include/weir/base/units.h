@@ -31,11 +31,20 @@ int parse_percent(const char *s, uint32_t *ret_permyriad);
 /* Whole decimal number, no sign. */
 int parse_u64(const char *s, uint64_t *ret);
 
+/* How many requests may pass a gate. "4": four in flight, *ret_per_us = 0; "4/s", "30/min": so many in that time.
+ * From 1 to PACE_MAX; -ERANGE beyond. */
+#define PACE_MAX 65535 /* chosen: more at once are as good as no bound */
+int parse_pace(const char *s, uint32_t *ret_count, uint64_t *ret_per_us);
+
 /* "yes|true|on|1" and "no|false|off|0", any case. */
 int parse_bool(const char *s, int *ret);
 
 #define FORMAT_SIZE_MAX     24
 #define FORMAT_DURATION_MAX 32
+
+#define FORMAT_PACE_MAX 16
+/* "4", "4/s", "30/min": what parse_pace() reads. Returns buf. */
+const char *format_pace(uint32_t count, uint64_t per_us, char buf[static FORMAT_PACE_MAX]);
 
 /* "3.9G", "512M", "812K", "17B"; UINT64_MAX is "max". Returns buf. */
 const char *format_size(uint64_t bytes, char buf[static FORMAT_SIZE_MAX]);

@@ -69,7 +69,7 @@ void cli_target_deinit(struct cli_target *t);
 
 /* Commands; each returns a cli_exit and prints its own errors to stderr ("weir: ..."). */
 int cmd_history(const struct cli_args
-                    *args); /* words: samples|interventions|restarts|pressure|runs, default interventions */
+                    *args); /* words: samples|interventions|restarts|pressure|gate|runs, default interventions */
 int cmd_explain(const struct cli_args *args); /* word: ID or RUN:ID or "last" */
 int cmd_log(const struct cli_args *args);
 int cmd_replay(const struct cli_args *args);
@@ -82,6 +82,9 @@ int cmd_stop(const struct cli_args *args);
 int cmd_restart(const struct cli_args *args);
 int cmd_freeze(const struct cli_args *args);
 int cmd_thaw(const struct cli_args *args);
+int cmd_hold(const struct cli_args *args);
+int cmd_release(const struct cli_args *args);
+int cmd_pace(const struct cli_args *args);
 int cmd_set(const struct cli_args *args);
 int cmd_reload(const struct cli_args *args);
 

@@ -60,8 +60,13 @@ struct config_rlimit {
 
 /* What stands between a wrapped command and its caller. */
 enum config_gate {
-    CONFIG_GATE_NONE, /* nothing: the command keeps its caller's pipes */
+    CONFIG_GATE_NONE,  /* nothing: the command keeps its caller's pipes */
+    CONFIG_GATE_JSONL, /* JSON-RPC, one object a line */
+    CONFIG_GATE_LINES, /* lines of any protocol: what is in flight is not known */
 };
+
+#define CONFIG_METHODS_MAX     32 /* of a list: GATE_LIST_MAX */
+#define CONFIG_METHOD_NAME_MAX 63 /* GATE_NAME_MAX without the NUL */
 
 struct config_unit {
     char name[UNIT_NAME_MAX];
@@ -69,6 +74,9 @@ struct config_unit {
     char **argv;   /* exec; NULL for a wrapped unit. NULL-terminated, owned */
     char *wrap;    /* command name; NULL for a service unit */
     enum config_gate gate;
+    char **gate_handshake, **gate_replay; /* method names, NULL-terminated; NULL = none */
+    uint32_t gate_replay_max;             /* a request is sent again at most this often */
+    uint64_t gate_memory_bytes;           /* copies kept in memory; beyond it in an unlinked file */
     char *working_directory;
     char **environment;     /* "NAME=value" in file order, environment_file's first; NULL-terminated */
     char *environment_file; /* read by config_load; a leading '-' makes a missing file no error */

@@ -62,7 +62,8 @@ struct ladder_policy {
     uint32_t jump_permyriad;         /* a rise between two readings that counts as a jump; 0 = none does */
     uint64_t jump_memory_us;         /* how long a jump is remembered */
     uint32_t pace_inflight;          /* requests in flight while paced */
-    uint64_t hold_max_us; /* a pace or hold lasts at most this long (below the callers' own time limit) */
+    uint64_t hold_settle_us; /* held with nothing in flight and memory not falling for this long: no use */
+    uint64_t hold_max_us;    /* a pace or hold lasts at most this long (below the callers' own time limit) */
     uint32_t reclaim_chunk_permyriad; /* taken back at a time */
     uint32_t reclaim_yield_permyriad; /* of a chunk; below it taking back is given up for now */
     uint64_t reclaim_cooldown_us;     /* and tried again after this */
@@ -84,6 +85,7 @@ struct unit_policy {
     uint16_t after[POLICY_AFTER_MAX]; /* start when these are ready, stop before them */
     uint16_t after_count;
     uint64_t ready_timeout_us;
+    uint64_t drain_us;        /* with a gate: how long a stop waits for answers in flight; 0 = not at all */
     uint64_t stop_timeout_us; /* from SIGTERM to cgroup.kill */
     uint64_t respawn_wait_us; /* wrapped: how long its server may take to start it anew */
     uint64_t backoff_min_us;  /* second failure in a row; the first restarts at once */

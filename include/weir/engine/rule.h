@@ -89,6 +89,7 @@ struct rule_action {
     enum rule_action_kind kind;
     bool is_share;
     uint64_t amount;
+    uint64_t per_us; /* PACE: so many in this time; 0 = in flight */
 };
 
 struct rule {

@@ -34,7 +34,7 @@
 #define GATE_METHODS_MAX                                                                                     \
     64 /* chosen: the first workload has 18; further ones are counted together as "(other)" */
 #define GATE_LIST_MAX        32 /* names in gate_handshake and in gate_replay each */
-#define GATE_LATENCY_BUCKETS 40
+#define GATE_LATENCY_BUCKETS 56
 #define GATE_FORMAT_JSONL    1
 #define GATE_FORMAT_LINES    2 /* lines of any protocol: nothing is known of what is in flight */
 
@@ -92,8 +92,16 @@ enum gate_note {
         GATE_NOTE_COUNT,
 };
 
-/* What one method did since the gate began. Latencies: bucket i counts answers within 2^(i/2) * 10 us (rounded up), the
- * last one all that took longer: 10 us to about 2 h in steps of 41 %. */
+/* The upper bound of a bucket of latencies: 2^(i/2) * 10 us, rounded up. The last one's is infinite; this gives what it
+ * would be. */
+static inline uint64_t gate_latency_bound_us(unsigned bucket)
+{
+    const uint64_t millionths = bucket % 2 == 0 ? 10000000 : 14142136; /* 10, 10 * sqrt(2) */
+    return ((millionths << bucket / 2) + 999999) / 1000000;
+}
+
+/* What one method did since the gate began. Latencies: bucket i counts answers within gate_latency_bound_us(i), the last
+ * one all that took longer: 10 us to about 32 min in steps of 41 %. */
 struct gate_method {
     char name[GATE_NAME_MAX]; /* "" = the slot is free */
     uint64_t calls, answers, errors;

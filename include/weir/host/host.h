@@ -220,6 +220,10 @@ struct host_ops {
      * unit may be removed meanwhile. -EOPNOTSUPP: this host has no memory.reclaim. */
     int (*unit_reclaim_open)(struct host_unit *u, struct host_reclaim *ret, struct err *reterr);
 
+    /* A descriptor of the unit's memory usage (memory.current, v1 memory.usage_in_bytes), open for reading: to be handed
+     * to a process that may not open it itself. Owned by the caller. -EOPNOTSUPP: no memory controller. */
+    int (*unit_memory_open)(struct host_unit *u, struct err *reterr);
+
     /* Arms notifications: pressure trigger of stall_us within window_us (rounded up to what the host allows;
      * 0 = none; the stall keeps its share of it), v1 usage thresholds (bytes, may be 0 entries; ignored on unified).
      * Fills at most HOST_WATCHES_MAX. Returns the count; what the host refuses is left out. A second call closes the
@@ -282,6 +286,10 @@ int host_process_open(pid_t pid, uint64_t start_ticks, int *ret_pidfd);
 
 /* start_ticks of a live process. 0 or negative errno. */
 int host_process_start_ticks(pid_t pid, uint64_t *ret);
+
+/* The parent of a process (NULL: not wanted), and its state as proc_pid_stat(5) has it: 'T' is stopped, 'Z' a zombie. 0 or
+ * negative errno (-ESRCH). */
+int host_process_state(pid_t pid, pid_t *ret_parent, char *ret_state);
 
 /* Is the process in the cgroup2 path given, or below it? unified_path: as of host_base, or of unit_path.
  * 1, 0, negative errno. */

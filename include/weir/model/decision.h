@@ -16,20 +16,24 @@
 
 /* X(ENUM_SUFFIX, "name", class) */
 #define DECISION_KINDS(X)                                                                                       \
-    X(START, "start", STEP)               /* create the unit's cgroup and spawn its command */                  \
-    X(ADMIT, "admit", STEP)               /* let the waiting wrapped command run in the unit's cgroup */        \
-    X(REFUSE, "refuse", INTERVENTION)     /* tell the waiting wrapped command that it must not run */           \
-    X(TERM, "term", STEP)                 /* thaw, then SIGTERM to the unit's main process */                   \
-    X(KILL, "kill", STEP)                 /* cgroup.kill: the whole tree */                                     \
-    X(CLEAN, "clean", STEP)               /* last reading, then remove the cgroup */                            \
-    X(NOTIFY, "notify", INTERVENTION)     /* memory pressure protocol: tell the unit to give memory back */     \
-    X(PACE, "pace", INTERVENTION)         /* the gate lets amount[0] requests be in flight, no more */          \
-    X(HOLD, "hold", INTERVENTION)         /* the gate lets no request through, for at most amount[0] us */      \
-    X(RELEASE, "release", INTERVENTION)   /* undo hold and pace; amount[0] = lasted us */                       \
-    X(RECLAIM, "reclaim", INTERVENTION)   /* take amount[0] bytes back: the first chunk */                      \
-    X(RECLAIM_MORE, "reclaim-more", STEP) /* the next chunk; amount[1] = which, from 2 */                       \
-    X(THROTTLE, "throttle", INTERVENTION) /* amount[0] = cpu share permyriad, amount[1] = memory.high */        \
-    X(STEER, "steer", STEP)               /* part of a throttle: amount[1] = the next memory.high */            \
+    X(START, "start", STEP)           /* create the unit's cgroup and spawn its command */                      \
+    X(ADMIT, "admit", STEP)           /* let the waiting wrapped command run in the unit's cgroup */            \
+    X(REFUSE, "refuse", INTERVENTION) /* tell the waiting wrapped command that it must not run */               \
+    X(TERM, "term", STEP)             /* thaw, then SIGTERM to the unit's main process */                       \
+    X(KILL, "kill", STEP)             /* cgroup.kill: the whole tree */                                         \
+    X(CLEAN, "clean", STEP)           /* last reading, then remove the cgroup */                                \
+    X(NOTIFY, "notify", INTERVENTION) /* memory pressure protocol: tell the unit to give memory back */         \
+    /* the gate lets amount[0] requests be in flight, no more, and one each amount[1] us; 0 = no such bound */  \
+    X(PACE, "pace", INTERVENTION)                                                                               \
+    X(HOLD, "hold", INTERVENTION)       /* the gate lets no request through, for at most amount[0] us */        \
+    X(RELEASE, "release", INTERVENTION) /* undo hold and pace; amount[0] = lasted us */                         \
+    /* the gate lets no further request through, and tells when none is in flight: the decision's outcome; */   \
+    /* the engine waits amount[0] us */                                                                         \
+    X(DRAIN, "drain", STEP)                                                                                     \
+    X(RECLAIM, "reclaim", INTERVENTION)       /* take amount[0] bytes back: the first chunk */                  \
+    X(RECLAIM_MORE, "reclaim-more", STEP)     /* the next chunk; amount[1] = which, from 2 */                   \
+    X(THROTTLE, "throttle", INTERVENTION)     /* amount[0] = cpu share permyriad, amount[1] = memory.high */    \
+    X(STEER, "steer", STEP)                   /* part of a throttle: amount[1] = the next memory.high */        \
     X(UNTHROTTLE, "unthrottle", INTERVENTION) /* undo throttle and pulses; amount[0] = lasted us */             \
     X(FREEZE, "freeze", INTERVENTION)                                                                           \
     X(THAW, "thaw", INTERVENTION)                                                                               \
@@ -94,6 +98,9 @@ enum decision_class { DECISION_CLASS_INTERVENTION, DECISION_CLASS_STEP, DECISION
     X(NEVER_READY, "never-ready", "its first start failed")                                                  \
     X(RECYCLE_COST, "recycle-cost", "restarting takes too large a share of the time")                        \
     X(BASELINE, "baseline", "memory is above the threshold right after its start")                           \
+    X(DRAINED, "drained", "every request in flight was answered")                                            \
+    X(DRAIN_TIMEOUT, "drain-timeout", "requests in flight were not answered in time")                        \
+    X(GATE_LOST, "gate-lost", "the gate on its pipe is gone")                                                \
     X(RESPAWN_WAIT, "respawn-wait", "its server did not start its worker anew")                              \
     X(ADOPTED, "adopted", "it was found running")                                                            \
     X(ALL_ENDED, "all-ended", "every unit has ended")                                                        \

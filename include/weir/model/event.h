@@ -24,7 +24,8 @@
     X(EXITED, "exited")             /* the main process ended: exit */                                       \
     X(EMPTY, "empty")               /* no process is left in the unit's cgroup */                            \
     X(CLEANED, "cleaned")           /* the unit's cgroup is removed (error != 0: could not be, ignoring) */  \
-    X(OPERATOR, "operator")         /* verb, uid */                                                          \
+    X(GATE_LOST, "gate-lost")       /* no gate stands on the unit's pipe any more */                         \
+    X(OPERATOR, "operator")         /* verb, uid; of a pace its bounds */                                    \
     X(OUTCOME, "outcome")           /* what came of a decision: decision_id, result, error */                \
     X(POLICY, "policy")     /* the unit's policy was changed (reload, set); the new one is in force */       \
     X(SHUTDOWN, "shutdown") /* stop everything, then end */
@@ -44,6 +45,9 @@ enum event_verb {
     EVENT_VERB_RESTART,
     EVENT_VERB_FREEZE,
     EVENT_VERB_THAW,
+    EVENT_VERB_HOLD,
+    EVENT_VERB_PACE,
+    EVENT_VERB_RELEASE,
     EVENT_VERB_COUNT,
 };
 
@@ -87,6 +91,8 @@ struct event {
         struct {
             enum event_verb verb;
             uint32_t uid;
+            uint32_t inflight;    /* PACE: at most so many requests in flight; 0 = no bound */
+            uint64_t interval_us; /* PACE: at least this long between two; 0 = no bound */
         } operator_;
         struct {
             uint64_t decision_id;

@@ -52,7 +52,14 @@ enum sample_type {
     X(CPU_USAGE, "cpu.usage", USEC, true)                                                                    \
     X(CPU_THROTTLED, "cpu.throttled", USEC, true)                                                            \
     X(POPULATED, "cgroup.populated", FLAG, false)                                                            \
-    X(FROZEN, "cgroup.frozen", FLAG, false)
+    X(FROZEN, "cgroup.frozen", FLAG, false)                                                                  \
+    /* of the gate on the unit's pipe, as it last told; counters since the gate began */                     \
+    X(GATE_INFLIGHT, "gate.inflight", COUNT, false)                                                          \
+    X(GATE_QUEUED, "gate.queued", COUNT, false) /* requests held back, as far as the gate sees them */       \
+    X(GATE_CALLS, "gate.calls", COUNT, true)                                                                 \
+    X(GATE_ANSWERS, "gate.answers", COUNT, true)                                                             \
+    X(GATE_ERRORS, "gate.errors", COUNT, true)                                                               \
+    X(GATE_LATENCY_P99, "gate.latency_p99", USEC, false)
 
 enum sample_field {
 #define X(id, name, type, cumulative) SAMPLE_##id,

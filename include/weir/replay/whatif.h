@@ -24,7 +24,8 @@
 #define WHATIF_HABITS(X)                                                                                     \
     X(START, "start", UINT64_C(10000))       /* START, ADMIT to SPAWNED; measured: some ms */                \
     X(READY, "get ready", UINT64_C(5000000)) /* to READY; chosen: a worker loads its model in 5 to 20 s */   \
-    X(STOP, "stop", UINT64_C(500000))        /* TERM to EXITED; chosen: an orderly end of a few GB */        \
+    X(DRAIN, "answer what is in flight", UINT64_C(100000)) /* DRAIN to its outcome; chosen */                \
+    X(STOP, "stop", UINT64_C(500000))               /* TERM to EXITED; chosen: an orderly end of a few GB */ \
     X(KILL, "die when killed", UINT64_C(50000))     /* KILL to EMPTY; measured: 45 ms per 512 MB */          \
     X(RESPAWN, "be started anew", UINT64_C(100000)) /* wrapped: the end to the next arrival; chosen */
 

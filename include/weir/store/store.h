@@ -80,6 +80,29 @@ void store_policy(struct store *s, uint64_t event_seq, uint16_t unit, const char
 /* Free text of the supervisor's own, for the time line: "config reloaded: ...", "output of server: 812 lines dropped". */
 void store_mark(struct store *s, uint64_t t_us, uint16_t unit, const char *text);
 
+#define STORE_METHOD_MAX 64 /* with the final NUL: a gate's own bound */
+
+/* One method's figures as a gate told them: cumulative since that gate began. A gate outlives the supervisor: it goes on
+ * with the same figures in the next run. */
+struct store_method {
+    uint64_t t_us, wall_us; /* wall_us: reading only */
+    uint64_t run;           /* reading only */
+    uint64_t seq;           /* reading only: number of the row within its run, from 1 */
+    uint16_t unit;          /* writing only */
+    const char *unit_name;  /* reading only; lives for the call */
+    uint64_t gate;          /* which gate: its pid */
+    char method[STORE_METHOD_MAX];
+    uint64_t calls, answers, errors, notifications, replays, bytes_to_worker, bytes_to_server;
+    uint64_t latency_sum_us, latency_max_us;
+    uint64_t latency_p50_us, latency_p90_us, latency_p99_us; /* UINT64_MAX = no answer yet */
+    uint64_t growth_calls; /* answered alone in flight, with memory read before and after ... */
+    int64_t growth_bytes;  /* ... and by how much it rose over all of these */
+};
+
+/* Copied into the queue; never waits. When the queue is nearly full it is given up as samples are, but uncounted: the next
+ * row tells what this one would have told. */
+void store_method(struct store *s, const struct store_method *m);
+
 /* The run ends with this exit status; a run without an end was cut off. */
 void store_run_end(struct store *s, uint64_t t_us, int status);
 
@@ -178,6 +201,17 @@ int store_read_course(struct store_reader *r, uint64_t run, store_row_fn *on_row
 
 /* One decision by (run, id); 0 or -ENOENT. */
 int store_read_decision(struct store_reader *r, uint64_t run, uint64_t id, struct store_row *ret);
+
+/* The rows of methods by run and time; ticks_only and interventions_only mean nothing here. None in a file that an
+ * earlier weir wrote. A non-zero return stops and is passed on. */
+int store_read_methods(struct store_reader *r, const struct store_filter *f,
+                       int (*on_row)(void *user, const struct store_method *row), void *user);
+
+/* The row before this one of the same gate and method, also in an earlier run of the same boot: from where on this one
+ * counts. 0, or -ENOENT: none, it counts from the gate's beginning. Not within a read; row's unit_name must be the
+ * caller's own, ret's lives until the next call with this reader. */
+int store_read_method_before(struct store_reader *r, const struct store_method *row,
+                             struct store_method *ret);
 
 /* The policy texts of a run by event_seq. */
 int store_read_policies(struct store_reader *r, uint64_t run,
