@@ -6,7 +6,7 @@
  *   requests.c  the server's lines; takeback.c: of a worker that ended, what it never read
  *   answers.c   the worker's lines
  *   action.c    what the core says is to be done
- *   life.c      a worker from GO to its end
+ *   life.c      a worker from GO to its end; beside.c: the next one, made ready beside it
  *   told.c      what the supervisor says; tell.c: what it is told
  *
  * The core (core.h) decides, everything here carries out. Time is read once a turn, into now_us.
@@ -32,6 +32,9 @@ enum gate_tag {
     TAG_WORKER_IN,
     TAG_WORKER_OUT,
     TAG_EXEC,
+    TAG_BESIDE_IN,
+    TAG_BESIDE_OUT,
+    TAG_BESIDE_EXEC,
     TAG_SIGNAL,
     TAG_LINK,
 };
@@ -73,8 +76,21 @@ struct ending {
     uint64_t since_us;
     uint64_t read_until; /* bytes of its output, with those that were in the pipe when it ended */
     uint64_t told_us;    /* 0 = the supervisor does not know yet */
-    bool has_cause;
-    bool waited; /* it never ran: it ended while it waited for its place */
+    bool waited;         /* it never ran: it ended while it waited for its place */
+};
+
+/* The next worker while it is made ready. */
+struct beside {
+    struct child child; /* pid 0: there is none */
+    bool changed;       /* it may have ended */
+    struct end none;    /* the side of its streams that nobody uses */
+    struct stream requests, answers;
+    uint32_t at; /* the place of the handshake line that is next, or out */
+    bool sent;   /* it is out */
+    bool is_ready;
+    bool ask_due, ready_due, ended_due; /* to be told */
+    pid_t ended_pid;
+    int ended_status;
 };
 
 #define TELL_NOTES_MAX                                                                                       \
@@ -118,7 +134,10 @@ struct gate {
     struct gate_settings new_settings; /* during a handshake: taken over after it */
     bool has_new_settings;
 
+    struct beside beside;
     struct child child;
+    bool is_prepared;   /* the child that is asked for runs already: it was made ready beside the last one */
+    bool child_changed; /* it may have ended */
     struct ending ending;
     struct requests requests;
     struct answers answers;
@@ -134,8 +153,10 @@ struct gate {
     uint32_t ending_generation; /* weir ends this worker; 0 = none */
     uint32_t fork_failed;
     char cause[GATE_TEXT_MAX];   /* of the last end */
+    uint32_t cause_generation;   /* it is the supervisor's word, on this one's; 0 = it is not */
     char refusal[GATE_TEXT_MAX]; /* why there is no worker */
     int status;                  /* what to end with, as of waitpid(2) */
+    int last_status;             /* of the last worker */
     bool is_over;                /* EXIT was said */
     uint64_t over_us;
 };
@@ -200,6 +221,19 @@ void life_refuse(struct gate *g, const char *text);
 void life_ask(struct gate *g);
 void life_turn(struct gate *g);
 bool life_is_running(const struct gate *g);
+
+/* beside.c */
+void beside_init(struct gate *g);
+/* Nothing where there is one already. */
+void beside_prepare(struct gate *g);
+void beside_go(struct gate *g, uint32_t generation, const char *setting, int memory_fd);
+/* Ends it. Nothing where there is none. */
+void beside_discard(struct gate *g);
+void beside_turn(struct gate *g);
+/* It runs, and is not ready yet. */
+bool beside_is_coming(const struct gate *g);
+/* It becomes g->child, its handshake done. False: there is none that is ready. */
+bool beside_take_over(struct gate *g);
 
 /* told.c */
 void told_turn(struct gate *g);

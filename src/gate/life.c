@@ -26,7 +26,8 @@
 
 bool life_is_running(const struct gate *g)
 {
-    return g->child.pid > 0 && g->child.let_go && g->child.exec_fd < 0 && !g->ending.active;
+    return g->child.pid > 0 && g->child.let_go && g->child.exec_fd < 0 && !g->ending.active &&
+           !g->is_prepared;
 }
 
 /* ------------------------------------------ a start ------------------------------------------ */
@@ -47,10 +48,13 @@ static int watch_child(struct gate *g)
 void life_ask(struct gate *g)
 {
     struct err error = ERR_NULL;
-    int r = child_fork(&g->child, &g->origin, &error);
-    if (r == 0)
+    g->is_prepared = beside_take_over(g);
+    int r = g->is_prepared ? 0 : child_fork(&g->child, &g->origin, &error);
+    if (r == 0 && !g->is_prepared)
         r = watch_child(g);
-    g->status = 0; /* it goes on: the last worker's end was no end of ours */
+    g->status = 0;                   /* it goes on: the last worker's end was no end of ours */
+    g->answers.stream.ended = false; /* its pipes are new ones */
+    g->answers.ended_us = 0;
     if (r == 0) {
         g->tell.ask_due = true;
         return;
@@ -63,8 +67,38 @@ void life_ask(struct gate *g)
         begin_end(g, 0, 0, true);
 }
 
+static uint32_t kept_handshakes(const struct gate *g)
+{
+    uint32_t count = 0;
+    for (int i = 0; i < GATE_LIST_MAX; i++)
+        count += copy_is_kept(&g->handshake[i].copy);
+    return count;
+}
+
+/* It runs, in its place. */
+static void begin_life(struct gate *g, uint32_t handshakes)
+{
+    g->generation = g->child.generation;
+    g->fork_failed = 0;
+    g->alone_slot = -1;
+    g->handshake_out = -1;
+    g->is_prepared = false;
+    if (!gate_core_started(&g->core, g->generation, handshakes))
+        (void)kill(g->child.pid, SIGKILL);
+    tell_changed(g);
+    g->moved = true;
+}
+
 void life_go(struct gate *g, uint32_t generation, const char *setting, int memory_fd)
 {
+    if (g->is_prepared && g->child.pid > 0 && !g->ending.active) {
+        if (memory_fd >= 0)
+            close(memory_fd); /* it has its own */
+        g->tell.ask_due = false;
+        g->child.generation = generation;
+        begin_life(g, 0);
+        return;
+    }
     if (g->child.pid == 0 || g->child.let_go || g->ending.active) {
         if (memory_fd >= 0)
             close(memory_fd);
@@ -77,23 +111,17 @@ void life_go(struct gate *g, uint32_t generation, const char *setting, int memor
 
 void life_refuse(struct gate *g, const char *text)
 {
-    if (g->child.pid == 0 || g->child.let_go || g->ending.active)
+    if (g->child.pid == 0 || (g->child.let_go && !g->is_prepared) || g->ending.active)
         return;
+    g->is_prepared = false;
     (void)snprintf(g->refusal, sizeof(g->refusal), "%s", text);
+    g->status = g->last_status;
     g->tell.ask_due = false;
     gate_core_refused(&g->core);
     (void)kill(g->child.pid, SIGKILL);
     (void)waitpid(g->child.pid, NULL, 0); /* it waits in a read: gone at once */
     child_deinit(&g->child);
     tell_changed(g);
-}
-
-static uint32_t kept_handshakes(const struct gate *g)
-{
-    uint32_t count = 0;
-    for (int i = 0; i < GATE_LIST_MAX; i++)
-        count += copy_is_kept(&g->handshake[i].copy);
-    return count;
 }
 
 static void say_exec_error(const struct gate *g, int error)
@@ -114,14 +142,7 @@ void life_exec_result(struct gate *g)
         say_exec_error(g, r);
     if (r != 0 || !g->child.let_go)
         return; /* its end is an event of its own */
-    g->generation = g->child.generation;
-    g->fork_failed = 0;
-    g->alone_slot = -1;
-    g->handshake_out = -1;
-    if (!gate_core_started(&g->core, g->generation, kept_handshakes(g)))
-        (void)kill(g->child.pid, SIGKILL);
-    tell_changed(g);
-    g->moved = true;
+    begin_life(g, kept_handshakes(g));
 }
 
 /* ------------------------------------------ signals ------------------------------------------ */
@@ -129,8 +150,10 @@ void life_exec_result(struct gate *g)
 void life_signal(struct gate *g, const struct signal_told *told)
 {
     bool running = g->child.pid > 0 && g->child.let_go;
-    if (told->is_child)
-        return; /* life_turn() looks anyway */
+    if (told->is_child) {
+        g->child_changed = g->beside.changed = true;
+        return;
+    }
     if (running && !told->from_terminal)
         (void)kill(g->child.pid, told->number);
     if (!told->asks_to_end)
@@ -166,8 +189,9 @@ static void begin_end(struct gate *g, pid_t pid, int status, bool waited)
     g->moved = true;
     if (waited)
         return;
-    g->status = status;
-    describe_status(g->cause, status);
+    g->status = g->last_status = status;
+    if (g->cause_generation != g->child.generation)
+        describe_status(g->cause, status);
     tell_ended(g, pid, status);
 }
 
@@ -175,10 +199,14 @@ static void reap(struct gate *g)
 {
     int status = 0;
     pid_t pid = g->child.pid;
-    if (g->ending.active || child_reap(&g->child, &status) == 0)
+    if (!g->child_changed || g->ending.active)
+        return;
+    g->child_changed = false;
+    if (child_reap(&g->child, &status) == 0)
         return;
     life_exec_result(g); /* a worker that ran for a moment only */
-    begin_end(g, pid, status, !g->child.let_go);
+    begin_end(g, pid, status, !g->child.let_go || g->is_prepared);
+    g->is_prepared = false;
 }
 
 /* Whether what it wrote is read, as far as it will be. */
@@ -196,7 +224,7 @@ static bool output_is_read(struct gate *g)
 static bool cause_is_known(struct gate *g)
 {
     const struct ending *e = &g->ending;
-    if (e->has_cause || g->link.fd < 0)
+    if (g->cause_generation == g->child.generation || g->link.fd < 0)
         return true;
     uint64_t since_us = e->told_us ? e->told_us : e->since_us;
     gate_wake_at(g, since_us + CAUSE_PATIENCE_US);
@@ -226,13 +254,14 @@ static void end_worker(struct gate *g)
         return;
     answers_worker_ended(g);
     requests_worker_ended(g);
-    if (g->end_asked)
+    if (g->end_asked || g->answers.dead) /* to a server that reads no more a next one is of no use */
         gate_core_stop(&g->core);
     gate_core_ended(&g->core, is_clean(g));
     answers_settle(g);
     child_deinit(&g->child);
     g->handshake_out = g->alone_slot = -1;
     g->end_asked = false;
+    g->cause_generation = 0;
     g->ending.active = false;
     g->moved = true;
     told_apply_settings(g);
@@ -268,6 +297,4 @@ void life_turn(struct gate *g)
         end_worker(g);
     if (g->is_over && g->child.pid > 0 && !g->ending.active)
         (void)kill(g->child.pid, SIGKILL); /* it still waits */
-    if (g->is_over && g->generation == 0 && g->status == 0)
-        g->status = EXIT_UNAVAILABLE << 8;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Looks for the next byte that matters, sixteen at a time. Vector extensions of gcc and clang, no intrinsics: any
- * architecture, at worst as slow as a loop.
+ * Looks for the bytes that matter, sixteen at a time. Vector extensions of gcc and clang, no intrinsics: any architecture
+ * and byte order; where there are no vectors the compiler makes plain code of it, correct and slow.
  */
 #ifndef WEIR_GATE_SCAN_SKIP_H
 #define WEIR_GATE_SCAN_SKIP_H

@@ -228,7 +228,8 @@ void stream_break(struct stream *s)
 
 bool stream_may_insert(const struct stream *s)
 {
-    return s->mode != STREAM_FORWARD && s->sent == s->passed && !s->in_line && s->insertion.size == 0;
+    bool between = !s->in_line || (s->ended && s->sent == s->filled); /* the last line may lack its newline */
+    return s->mode != STREAM_FORWARD && s->sent == s->passed && between && s->insertion.size == 0;
 }
 
 void stream_insert_text(struct stream *s, char *text, size_t size)

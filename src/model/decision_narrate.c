@@ -183,6 +183,7 @@ static const struct action actions[DECISION_KIND_COUNT] = {
     [DECISION_PACE] = {"pace the requests to ", "", put_requests},
     [DECISION_HOLD] = {"hold the requests to ", "", put_bound},
     [DECISION_RELEASE] = {"release the requests to ", "", put_lasted},
+    [DECISION_PREPARE] = {"start the next process of ", " beside it", put_bound},
     [DECISION_DRAIN] = {"wait for the answers of ", "", put_bound},
     [DECISION_RECLAIM] = {"take memory back from ", "", put_reclaim},
     [DECISION_RECLAIM_MORE] = {"take more memory back from ", "", put_reclaim},

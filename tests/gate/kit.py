@@ -322,6 +322,11 @@ class Gate:
         line = self.line(patience)
         return None if line is None else json.loads(line)
 
+    def hang(self, id, method="hang"):
+        """A request that the worker has read, and does not answer."""
+        self.request(id, method)
+        equal(self.line(), b'{"jsonrpc":"2.0","method":"hung"}')
+
     def quiet(self, seconds=0.3):
         """Whether nothing comes for that long."""
         return not self.buffer and not select.select([self.stdout], [], [], seconds)[0]

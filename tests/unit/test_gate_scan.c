@@ -286,6 +286,8 @@ static void strings(void **state)
             "request a string \"\\u0041\\u00e4\\u20AC\"=A\xc3\xa4€"),
         ROW("{'method':'a','id':'\\ud83d\\uDE00!'}",
             "request a string \"\\ud83d\\uDE00!\"=\xf0\x9f\x98\x80!"),
+        ROW("{'method':'a','id':'\\ud83d\\ude00\\t\\u0041'}",
+            "request a string \"\\ud83d\\ude00\\t\\u0041\"=\xf0\x9f\x98\x80<09>A"),
         ROW("{'method':'a','id':'\xf0\x9f\x98\x80 é\x7f'}",
             "request a string \"\xf0\x9f\x98\x80 é\x7f\"=\xf0\x9f\x98\x80 é\x7f"),
         ROW("{'method':'a','id':'\\u0000x'}", "request a string \"\\u0000x\"=<00>x"),
@@ -577,8 +579,9 @@ static void every_place_in_a_block(void **state)
     }
 }
 
-/* Cut short anywhere, it is no message; and the next line is a new one. */
-static void check_cut(const char *text, size_t cut, const char *expected)
+/* Cut short anywhere, it is no message; and the next line is a new one. In chunks that end `before` bytes in front of the
+ * newline, and with it. */
+static void check_cut(const char *text, size_t cut, size_t before, const char *expected)
 {
     static const char next[] = "\n{\"s\":\"\\\"\",\"p\":[{\"k\":\"\\\"\"}],\"method\":\"next\"}\n";
     static struct scanner s;
@@ -586,7 +589,10 @@ static void check_cut(const char *text, size_t cut, const char *expected)
     bool end;
     set(&both, "%.*s%s", (int)cut, text, next);
     scan_init(&s);
-    assert_int_equal(feed(&s, both.text, both.length, &end), cut + 1);
+    size_t first = feed(&s, both.text, cut - before, &end);
+    assert_int_equal(first, cut - before);
+    assert_false(end);
+    assert_int_equal(feed(&s, both.text + first, both.length - first, &end), before + 1);
     assert_true(end);
     assert_string_equal(tell(&s, &told), expected);
     assert_int_equal(feed(&s, both.text + cut + 1, both.length - cut - 1, &end), sizeof(next) - 2);
@@ -603,10 +609,12 @@ static void a_newline_ends_anything(void **state)
     static const char whole[] =
         "batch: request \xf0\x9f\x98\x80\xc3\xa4 number -1.5e+7=-15000000 | other none | "
         "other none | other none";
-    for (size_t cut = 1; cut < sizeof(text) - 1; cut++)
-        check_cut(text, cut, "other none");
-    check_cut(text, sizeof(text) - 1, whole);
-    check_cut(text, 0, "blank: other none");
+    for (size_t cut = 1; cut < sizeof(text) - 1; cut++) {
+        check_cut(text, cut, cut, "other none");
+        check_cut(text, cut, 0, "other none");
+    }
+    check_cut(text, sizeof(text) - 1, 0, whole);
+    check_cut(text, 0, 0, "blank: other none");
 }
 
 static void check_batch(uint32_t count)
