@@ -188,21 +188,50 @@ static void begin_free(struct gate_link *l)
     send_message(l, m, -1);
 }
 
+/* With the memory of `cgroup`, where it is given: for the growth of a call. */
+static void send_answer(struct gate_link *l, struct gate_told_message *m, struct host_unit *cgroup,
+                        const char *text)
+{
+    _cleanup_close_ int memory = -1;
+    struct err e = ERR_NULL;
+    (void)snprintf(m->text, sizeof(m->text), "%s", text);
+    if (cgroup) {
+        memory = cgroup->ops->unit_memory_open(cgroup, &e);
+        if (memory < 0)
+            log_debug("growth per call is not known: %s", e.text);
+    }
+    send_message(l, m, memory);
+}
+
 void gates_answer(struct gate_link *l, struct unit_runtime *u, bool go, const char *text)
 {
     _cleanup_free_ struct gate_told_message *m = told(go ? GATE_TOLD_GO : GATE_TOLD_REFUSE, u->generation);
-    _cleanup_close_ int memory = -1;
-    struct err e = ERR_NULL;
     l->is_asking = false;
     if (!m)
         return;
-    (void)snprintf(m->text, sizeof(m->text), "%s", text);
     if (go)
         begin_free(l);
-    if (go && u->cgroup) {
-        memory = u->cgroup->ops->unit_memory_open(u->cgroup, &e);
-        if (memory < 0)
-            log_debug("%s: growth per call is not known: %s", u->name, e.text);
+    send_answer(l, m, go ? u->cgroup : NULL, text);
+}
+
+bool gate_told_prepare(struct unit_runtime *u)
+{
+    FOR_EACH_LINK(u, l)
+    {
+        _cleanup_free_ struct gate_told_message *m = told(GATE_TOLD_PREPARE, u->generation);
+        if (m)
+            send_message(l, m, -1);
+        return m != NULL;
     }
-    send_message(l, m, memory);
+    return false;
+}
+
+void gate_told_beside(struct gate_link *l, struct unit_runtime *u, bool go, const char *text)
+{
+    _cleanup_free_ struct gate_told_message *m =
+        told(go ? GATE_TOLD_GO : GATE_TOLD_REFUSE, u->generation + 1);
+    if (!m)
+        return;
+    m->beside = 1;
+    send_answer(l, m, go ? u->next_cgroup : NULL, text);
 }

@@ -29,9 +29,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "beside.h"
 #include "weir/base/cleanup.h"
 #include "weir/base/log.h"
 #include "wrap.h"
+#include "wrap_protocol.h"
 
 #define GATE_LINKS_MAX     64  /* chosen: bounds fds, as the waiting wrapped commands are bounded */
 #define GATE_ACCEPTS_PER_S 100 /* chosen: a gate tries twice a second; a flood of strangers costs no more */
@@ -79,11 +81,34 @@ static bool is_dead(const struct gate_link *l)
            state == 'X';
 }
 
+bool gates_are_lost(const struct unit_runtime *u)
+{
+    int status;
+    if (!u->gated || gates_exit_status(u, &status))
+        return false;
+    FOR_EACH_LINK(u, l)
+    {
+        if (!is_dead(l))
+            return false;
+    }
+    return true;
+}
+
+/* A gate's last words may still be unread when this ends. */
+static void take_last_figures(struct gate_link *l)
+{
+    struct gate_says_message m;
+    while (l->unit != UNIT_NONE && recv(l->fd, &m, sizeof(m), MSG_DONTWAIT | MSG_TRUNC) == (ssize_t)sizeof(m))
+        if (m.version == GATE_LINK_VERSION && m.kind == GATE_SAYS_METHOD)
+            gate_figures_take(l, &m.method_figures);
+}
+
 static void link_free(struct gate_link *l)
 {
     struct unit_runtime *u = unit_of(l);
     struct gate_link **p = &l->s->gate_links;
     bool dead = is_dead(l);
+    take_last_figures(l);
     gate_figures_store(l, true);
     wrap_forget_gate(l->s, l);
     while (*p != l)
@@ -95,6 +120,7 @@ static void link_free(struct gate_link *l)
     free(l);
     if (!u || gates_has(u))
         return;
+    beside_discard(u);
     drained_if_all(u);
     /* a process closes its sockets a moment before it is seen to be dead */
     u->gate_lost_us = dead ? 1 : now_us();
@@ -129,10 +155,17 @@ static void take_hello(struct gate_link *l, const struct gate_says_message *m)
 static void take_ask(struct gate_link *l, const struct gate_says_message *m)
 {
     struct unit_runtime *u = unit_of(l);
+    char variable[WRAP_ENVIRONMENT_MAX];
     pid_t parent = 0;
     char state;
-    if (l->is_asking || host_process_state(m->pid, &parent, &state) < 0 || parent != l->pid) {
+    if ((l->is_asking && !m->beside) || host_process_state(m->pid, &parent, &state) < 0 || parent != l->pid) {
         drop(l, "asks for a process that is not its child");
+        return;
+    }
+    if (m->beside) {
+        struct err e = ERR_NULL;
+        int r = beside_place(u, m->pid, &e);
+        gate_told_beside(l, u, r >= 0, r >= 0 ? wrap_environment(u, variable) : e.text);
         return;
     }
     l->is_asking = true;
@@ -142,6 +175,10 @@ static void take_ask(struct gate_link *l, const struct gate_says_message *m)
 static void take_ended(struct gate_link *l, const struct gate_says_message *m)
 {
     struct unit_runtime *u = unit_of(l);
+    if (m->beside) {
+        beside_has_ended(u, m->status);
+        return;
+    }
     l->ended_pid = m->pid;
     l->ended_status = m->status;
     if (m->pid > 0 && m->pid == u->pid)
@@ -193,9 +230,11 @@ static void take_note(struct gate_link *l, struct gate_says_message *m)
     }
     make_printable(m->method);
     make_printable(m->id);
-    if (m->method[0] || m->id[0])
+    if (m->note == GATE_NOTE_POISON)
         supervisor_mark(l->s, u->index, "gate: %s %s (%" PRIu64 " bytes): %s", m->method, m->id, m->amount,
                         note_text(m->note));
+    else if (m->method[0] || m->id[0])
+        supervisor_mark(l->s, u->index, "gate: %s %s: %s", m->method, m->id, note_text(m->note));
     else
         supervisor_mark(l->s, u->index, "gate: %" PRIu64 " %s", m->amount, note_text(m->note));
 }
@@ -217,7 +256,9 @@ static void take(struct gate_link *l, struct gate_says_message *m)
         take_ask(l, m);
         break;
     case GATE_SAYS_READY:
-        if (m->generation == u->generation && u->pid > 0 && !u->ready)
+        if (m->beside)
+            beside_is_ready(u);
+        else if (m->generation == u->generation && u->pid > 0 && !u->ready)
             launch_become_ready(u);
         break;
     case GATE_SAYS_STATE:

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "weir/base/cleanup.h"
+#include "weir/gate/link.h"
 
 #define HELP_COLUMNS 80
 
@@ -130,8 +131,10 @@ const struct cli_command cli_commands[] = {
      "one intervention: rule, evidence before, what was done, its effect",
      "ID is the number that weir history and the log print after #. last is the newest intervention, last "
      "ACTION the newest of that kind: restart, throttle, notify, fail, ... A restart is judged by the first "
-     "reading of the next process once it is ready, a throttle by the same process's last reading before it "
-     "was undone.",
+     "reading of the next process once it is ready, a throttle, pace or hold by the same process's last "
+     "reading before it was undone. Where a unit with a gate was ended, the conclusion says whether its last "
+     "requests "
+     "were answered first.",
      "weir explain last\nweir explain last restart\nweir explain 3:17\n", cmd_explain},
     {"log", "", 0, 0, RECORD | OPTION_FOLLOW, "samples, events and decisions in one time line",
      "Oldest first. Left out without --all: readings between the ticks, the single steps of an intervention "
@@ -253,6 +256,24 @@ static void print_escaped(const char *text, FILE *out)
     }
 }
 
+/* docs/man/weir.1.tail.scd goes on with this section. */
+static void print_scdoc_gates(FILE *out)
+{
+    static const char *const notes[][2] = {
+#define X(id, name, text) {name, text},
+        GATE_NOTES(X)
+#undef X
+    };
+    fputs("# GATES\n\n"
+          "Requests to a unit with *gate =* in its section of the config pass through a small process of "
+          "weir's, which holds\n"
+          "them back when asked to and tells what passes. This goes on record as it happens, and *weir "
+          "status* counts it:\n\n",
+          out);
+    for (size_t i = 0; i < ARRAY_SIZE(notes); i++)
+        fprintf(out, "*%s*\n\t%s\n\n", notes[i][0], notes[i][1]);
+}
+
 void cli_print_scdoc(FILE *out)
 {
     for (size_t i = 0; i < cli_command_count; i++) {
@@ -279,6 +300,7 @@ void cli_print_scdoc(FILE *out)
         fputs(c->examples, out);
         fputs("```\n\n", out);
     }
+    print_scdoc_gates(out);
 }
 
 /* Does it take a config file, or the name of a unit? */

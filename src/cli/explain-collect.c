@@ -56,7 +56,7 @@ static bool belongs(const struct explain *x, const struct store_row *row)
 static bool lasts(enum decision_kind kind)
 {
     return kind == DECISION_RESTART || kind == DECISION_BACKOFF || kind == DECISION_STOP ||
-           kind == DECISION_FAIL || kind == DECISION_THROTTLE;
+           kind == DECISION_FAIL || explain_holds_back(kind);
 }
 
 /* Ends and starts of the unit itself are told beside the steps. */
@@ -99,7 +99,7 @@ static bool is_outcome_of(const struct store_row *row, uint64_t id)
 static bool has_own_outcome(const struct decision *d)
 {
     bool is_carried_out =
-        d->kind == DECISION_NOTIFY || d->kind == DECISION_RECLAIM || d->kind == DECISION_THROTTLE;
+        d->kind == DECISION_NOTIFY || d->kind == DECISION_RECLAIM || explain_holds_back(d->kind);
     return is_carried_out && !d->observe;
 }
 
@@ -115,9 +115,9 @@ static bool is_over(const struct collector *c, const struct store_row *row)
         return j->has_ready || j->has_end;
     if (kind == DECISION_STOP || kind == DECISION_FAIL)
         return row->type == STORE_ROW_EVENT && row->event.kind == EVENT_CLEANED;
-    if (kind == DECISION_THROTTLE && j->end == EXPLAIN_END_UNDONE)
+    if (explain_holds_back(kind) && j->end == EXPLAIN_END_UNDONE)
         return is_outcome_of(row, j->end_row.decision.id);
-    if (kind == DECISION_THROTTLE)
+    if (explain_holds_back(kind))
         return j->has_end;
     return is_outcome_of(row, x->row.decision.id);
 }

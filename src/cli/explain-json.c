@@ -64,6 +64,21 @@ static json_t *row_json(const struct explain *x, const struct store_row *row)
     return o;
 }
 
+static void set_drain(json_t *o, const struct explain *x)
+{
+    uint64_t took_us = 0;
+    enum decision_reason reason = REASON_NONE;
+    enum explain_drain drain = explain_drained(x, &took_us, &reason);
+    if (drain == EXPLAIN_DRAIN_NONE)
+        return;
+    json_t *d = json_pack("{s:s}", "ended", explain_drain_name(drain));
+    if (drain != EXPLAIN_DRAIN_OPEN) {
+        json_object_set_new(d, "took_us", cli_json_u64(took_us));
+        json_object_set_new(d, "reason", json_string(decision_reason_name(reason)));
+    }
+    json_object_set_new(o, "drain", d);
+}
+
 /* The rows that the verdict was made of; after_us counts from the decision. */
 static json_t *conclusion_json(const struct explain *x)
 {
@@ -82,6 +97,7 @@ static json_t *conclusion_json(const struct explain *x)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (rows[i].is_there)
             json_object_set_new(o, rows[i].key, row_json(x, rows[i].row));
+    set_drain(o, x);
     return o;
 }
 

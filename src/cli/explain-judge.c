@@ -21,12 +21,23 @@ bool explain_is_restart(const struct explain *x)
     return x->row.decision.kind == DECISION_RESTART || x->row.decision.kind == DECISION_BACKOFF;
 }
 
+bool explain_holds_back(enum decision_kind kind)
+{
+    return kind == DECISION_THROTTLE || kind == DECISION_PACE || kind == DECISION_HOLD;
+}
+
+bool explain_undoes(enum decision_kind kind)
+{
+    return kind == DECISION_UNTHROTTLE || kind == DECISION_RELEASE;
+}
+
+/* A hold that a pace became names it as its cause, and is a step beyond it all the same. */
 bool explain_is_next(const struct explain *x, const struct store_row *row)
 {
     const struct decision *d = &row->decision, *own = &x->row.decision;
     return row->type == STORE_ROW_DECISION && decision_kind_class(d->kind) == DECISION_CLASS_INTERVENTION &&
-           d->unit == own->unit && d->id > own->id && d->cause_id != own->id && !d->observe &&
-           d->kind != DECISION_NOTE && d->kind != DECISION_UNTHROTTLE;
+           d->unit == own->unit && d->id > own->id && (d->cause_id != own->id || d->kind == DECISION_HOLD) &&
+           !d->observe && d->kind != DECISION_NOTE && !explain_undoes(d->kind);
 }
 
 static void end_with(struct explain_judged *j, enum explain_end end, const struct store_row *row)
@@ -90,7 +101,7 @@ static void restart_row(struct explain *x, const struct store_row *row)
         end_with(j, EXPLAIN_END_NEXT, row);
 }
 
-/* ---------------------------------------- throttle and notify --------------------------------------------- */
+/* ------------------------------------ throttle, pace, hold and notify ------------------------------------- */
 
 static void hold_row(struct explain *x, const struct store_row *row)
 {
@@ -103,7 +114,7 @@ static void hold_row(struct explain *x, const struct store_row *row)
         j->end = EXPLAIN_END_TIME;
     else if (explain_is_next(x, row))
         end_with(j, EXPLAIN_END_NEXT, row);
-    else if (row->type == STORE_ROW_DECISION && row->decision.kind == DECISION_UNTHROTTLE &&
+    else if (row->type == STORE_ROW_DECISION && explain_undoes(row->decision.kind) &&
              row->decision.cause_id == own->id)
         end_with(j, EXPLAIN_END_UNDONE, row);
     else if (is_event(row, EVENT_EXITED) && row->event.generation == own->generation)
@@ -128,7 +139,7 @@ void explain_judge_row(struct explain *x, const struct store_row *row)
 static bool is_against_memory(const struct decision *d)
 {
     bool relieves = d->kind == DECISION_NOTIFY || d->kind == DECISION_RECLAIM ||
-                    d->kind == DECISION_THROTTLE || d->kind == DECISION_RESTART;
+                    explain_holds_back(d->kind) || d->kind == DECISION_RESTART;
     return relieves && d->reason != REASON_OPERATOR && d->reason != REASON_SHUTDOWN &&
            d->reason != REASON_DEPENDENCY;
 }
@@ -263,7 +274,7 @@ static void put_too_early(const struct explain *x, FILE *out)
 {
     if (!explain_is_restart(x))
         fprintf(out, "Too early to tell: %s.",
-                x->row.decision.kind == DECISION_THROTTLE ? "it is still held back"
+                explain_holds_back(x->row.decision.kind)  ? "it is still held back"
                 : x->row.decision.kind == DECISION_NOTIFY ? "it was asked less than 60 s ago"
                                                           : "it was done less than 60 s ago");
     else if (!x->judged.generation)
@@ -348,6 +359,7 @@ const char *explain_sentence(const struct explain *x, char *buf, size_t size)
     if (!out)
         return buf;
     put_sentence(x, out);
+    explain_put_drain(x, out);
     (void)fclose(out);
     return buf;
 }

@@ -21,7 +21,8 @@ static int keep_newest(void *user, const struct store_row *row)
 {
     struct newest *n = user;
     const struct decision *d = &row->decision;
-    bool is_own = d->cause_id == 0 && d->kind != DECISION_UNTHROTTLE && d->kind != DECISION_NOTE;
+    bool is_own = (d->cause_id == 0 || d->kind == DECISION_HOLD) && !explain_undoes(d->kind) &&
+                  d->kind != DECISION_NOTE;
     n->any_run = row->run;
     n->any_id = d->id;
     if (n->kind == DECISION_KIND_COUNT ? is_own : d->kind == n->kind) {

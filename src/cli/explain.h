@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What `weir explain` (explain.c) gathers (explain-collect.c), judges (explain-judge.c) and tells (explain-text.c,
- * explain-json.c). Every figure carries the raw row it comes from. Facts and conclusion are kept apart.
+ * What `weir explain` (explain.c) gathers (explain-collect.c), judges (explain-judge.c, explain-drain.c) and tells
+ * (explain-text.c, explain-json.c). Every figure carries the raw row it comes from. Facts and conclusion are kept apart.
  *
  * The conclusion compares readings of what the intervention touched, and of nothing else:
  *   restart           the last reading before it, and the first one of the next generation once that is ready
- *   throttle, notify  the same generation's last reading before it, and its last one until it was undone, the unit's
+ *   throttle, notify, pace, hold
+ *                     the same generation's last reading before it, and its last one until it was undone, the unit's
  *                     next intervention, the end of the process, or EXPLAIN_AFTER_US
  * so the answer is the same whenever it is asked, once these rows are on record.
  */
@@ -50,7 +51,7 @@ struct explain_window {
 enum explain_end {
     EXPLAIN_END_OPEN,     /* nothing on record yet */
     EXPLAIN_END_TIME,     /* its bound in time */
-    EXPLAIN_END_UNDONE,   /* row: the UNTHROTTLE */
+    EXPLAIN_END_UNDONE,   /* row: the UNTHROTTLE or RELEASE */
     EXPLAIN_END_NEXT,     /* row: the unit's next intervention */
     EXPLAIN_END_EXITED,   /* row: the end of the process */
     EXPLAIN_END_GIVEN_UP, /* row: the FAIL */
@@ -90,6 +91,26 @@ void explain_judge_row(struct explain *x, const struct store_row *row);
 void explain_conclude(struct explain *x, bool run_is_over, uint64_t last_wall_us);
 const char *explain_verdict_name(enum explain_verdict verdict);
 
+/* How the wait for the answers in flight ended, where there was one. */
+enum explain_drain {
+    EXPLAIN_DRAIN_NONE, /* there was none, or another intervention took it over */
+    EXPLAIN_DRAIN_OPEN,
+    EXPLAIN_DRAIN_DONE,
+    EXPLAIN_DRAIN_CUT,
+    EXPLAIN_DRAIN_EXITED, /* the process ended meanwhile */
+    EXPLAIN_DRAIN_FAILED, /* the gate could not wait */
+};
+/* *ret_took_us and *ret_reason: once it is over. */
+enum explain_drain explain_drained(const struct explain *x, uint64_t *ret_took_us,
+                                   enum decision_reason *ret_reason);
+const char *explain_drain_name(enum explain_drain drain);
+/* A sentence with a blank in front, or nothing. */
+void explain_put_drain(const struct explain *x, FILE *out);
+
+/* Does it last, and hold the unit back until it is undone? */
+bool explain_holds_back(enum decision_kind kind);
+/* Does it only undo another one? */
+bool explain_undoes(enum decision_kind kind);
 /* Does it start the unit anew, so that the next generation tells what came of it? */
 bool explain_is_restart(const struct explain *x);
 /* Is the row an intervention of its own on the same unit, after this one? */

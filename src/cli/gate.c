@@ -33,8 +33,9 @@ struct series {
 
 /* What is printed. */
 struct method_row {
-    const struct series *newest;   /* unit, method, time */
-    const struct series *answered; /* whose latencies are told; NULL = nothing was answered yet */
+    char unit[UNIT_NAME_MAX];
+    struct store_method last, answered; /* the newest; with latencies */
+    bool is_answered;
     struct figures sum;
 };
 
@@ -151,11 +152,11 @@ static bool is_later(const struct store_method *a, const struct store_method *b)
 static struct method_row *row_of(struct gate_history *h, const struct series *s)
 {
     for (size_t i = 0; i < h->row_count; i++)
-        if (strcmp(h->row[i].newest->unit, s->unit) == 0 &&
-            strcmp(h->row[i].newest->last.method, s->last.method) == 0)
+        if (strcmp(h->row[i].unit, s->unit) == 0 && strcmp(h->row[i].last.method, s->last.method) == 0)
             return &h->row[i];
     struct method_row *row = &h->row[h->row_count++];
-    *row = (struct method_row){.newest = s};
+    *row = (struct method_row){.last = s->last};
+    memcpy(row->unit, s->unit, sizeof(row->unit));
     return row;
 }
 
@@ -170,8 +171,8 @@ static int by_calls(const void *a, const void *b)
     const struct method_row *x = a, *y = b;
     if (x->sum.calls != y->sum.calls)
         return x->sum.calls > y->sum.calls ? -1 : 1;
-    int unit = strcmp(x->newest->unit, y->newest->unit);
-    return unit ? unit : strcmp(x->newest->last.method, y->newest->last.method);
+    int unit = strcmp(x->unit, y->unit);
+    return unit ? unit : strcmp(x->last.method, y->last.method);
 }
 
 /* A gate tells all it knows to each new supervisor: where that was known already, nothing happened. */
@@ -186,10 +187,11 @@ static int sum_up(struct gate_history *h)
             continue;
         struct method_row *row = row_of(h, s);
         add(&row->sum, &s->sum);
-        if (is_later(&s->last, &row->newest->last))
-            row->newest = s;
-        if (s->is_answered && (!row->answered || is_later(&s->answered, &row->answered->answered)))
-            row->answered = s;
+        if (is_later(&s->last, &row->last))
+            row->last = s->last;
+        if (s->is_answered && (!row->is_answered || is_later(&s->answered, &row->answered)))
+            row->answered = s->answered;
+        row->is_answered |= s->is_answered;
     }
     qsort(h->row, h->row_count, sizeof(*h->row), by_calls);
     return 0;
@@ -228,9 +230,9 @@ static void put_figures(struct table *t, const struct figures *f)
     table_size(t, f->bytes_to_server);
 }
 
-static void put_latencies(struct table *t, const struct series *s)
+/* m NULL: none. */
+static void put_latencies(struct table *t, const struct store_method *m)
 {
-    const struct store_method *m = s ? &s->answered : NULL;
     const uint64_t us[] = {m ? m->latency_p50_us : UINT64_MAX, m ? m->latency_p90_us : UINT64_MAX,
                            m ? m->latency_p99_us : UINT64_MAX, m ? m->latency_max_us : UINT64_MAX};
     for (size_t i = 0; i < ARRAY_SIZE(us); i++)
@@ -252,12 +254,12 @@ static void put_growth(struct table *t, const struct figures *f)
 
 static void put_method(struct table *t, const struct method_row *row)
 {
-    table_text(t, row->newest->unit);
-    table_text(t, row->newest->last.method);
+    table_text(t, row->unit);
+    table_text(t, row->last.method);
     put_figures(t, &row->sum);
-    put_latencies(t, row->answered);
+    put_latencies(t, row->is_answered ? &row->answered : NULL);
     put_growth(t, &row->sum);
-    table_time(t, row->newest->last.wall_us);
+    table_time(t, row->last.wall_us);
     table_row(t);
 }
 

@@ -105,6 +105,8 @@ static bool carry_out(struct gate *g, const struct gate_action *a)
             (void)kill(g->child.pid, SIGKILL);
         return true;
     case GATE_ACTION_ASK:
+        if (beside_is_coming(g))
+            return false; /* sooner than a new one could be ready */
         life_ask(g);
         return true;
     case GATE_ACTION_TELL_READY:

@@ -14,7 +14,7 @@
 #include "weir/base/cleanup.h"
 #include "weir/base/units.h"
 
-#define EVENTS_MAX       8U       /* there are seven kinds */
+#define EVENTS_MAX       10U      /* as many kinds as there are */
 #define EXIT_UNAVAILABLE 69       /* EX_UNAVAILABLE, sysexits.h: there never was a worker */
 #define OVER_PATIENCE_US 2000000U /* chosen: for a server that does not read what it is told at the end */
 
@@ -74,13 +74,14 @@ static struct gate *gate_new(const struct gate_arguments *a)
     figures_init(&g->figures, g->now_us);
     copies_init(&g->copies);
     child_init(&g->child);
+    beside_init(g);
     tell_init(g);
     return g;
 }
 
 static void end_waiting_child(struct gate *g)
 {
-    if (g->child.pid == 0 || g->child.let_go)
+    if (g->child.pid == 0 || (g->child.let_go && !g->is_prepared))
         return;
     (void)kill(g->child.pid, SIGKILL);
     (void)waitpid(g->child.pid, NULL, 0);
@@ -89,6 +90,7 @@ static void end_waiting_child(struct gate *g)
 static void gate_free(struct gate *g)
 {
     end_waiting_child(g);
+    beside_discard(g);
     child_deinit(&g->child);
     for (int slot = 0; slot < GATE_SLOTS_MAX; slot++)
         copy_drop(&g->copies, &g->ledger.slots[slot].line.copy);
@@ -132,6 +134,14 @@ static void take_event(struct gate *g, const struct epoll_event *event)
     case TAG_EXEC:
         life_exec_result(g);
         break;
+    case TAG_BESIDE_IN:
+        end_event(&g->beside.child.in, event->events);
+        break;
+    case TAG_BESIDE_OUT:
+        end_event(&g->beside.child.out, event->events);
+        break;
+    case TAG_BESIDE_EXEC:
+        break; /* looked at in its turn */
     case TAG_SIGNAL:
         take_signals(g);
         break;
@@ -177,6 +187,7 @@ static void turn(struct gate *g)
     told_apply_settings(g);
     answers_turn(g);
     life_turn(g);
+    beside_turn(g);
     action_turn(g);
     requests_turn(g);
     gate_wake_at(g, gate_core_deadline(&g->core));
@@ -211,6 +222,7 @@ int gate_run(const struct gate_arguments *arguments, struct err *reterr)
         else
             (void)err_errno(reterr, r, "epoll");
     }
+    tell_last(g);
     if (r == 0)
         r = g->status == 0 && g->generation == 0 ? EXIT_UNAVAILABLE << 8 : g->status;
     gate_free(g);

@@ -6,7 +6,7 @@
  *   requests.c  the server's lines; takeback.c: of a worker that ended, what it never read
  *   answers.c   the worker's lines
  *   action.c    what the core says is to be done
- *   life.c      a worker from GO to its end
+ *   life.c      a worker from GO to its end; beside.c: the next one, made ready beside it
  *   told.c      what the supervisor says; tell.c: what it is told
  *
  * The core (core.h) decides, everything here carries out. Time is read once a turn, into now_us.
@@ -32,6 +32,9 @@ enum gate_tag {
     TAG_WORKER_IN,
     TAG_WORKER_OUT,
     TAG_EXEC,
+    TAG_BESIDE_IN,
+    TAG_BESIDE_OUT,
+    TAG_BESIDE_EXEC,
     TAG_SIGNAL,
     TAG_LINK,
 };
@@ -77,6 +80,20 @@ struct ending {
     bool waited;         /* it never ran: it ended while it waited for its place */
 };
 
+/* The next worker while it is made ready. */
+struct beside {
+    struct child child; /* pid 0: there is none */
+    bool changed;       /* it may have ended */
+    struct end none;    /* the side of its streams that nobody uses */
+    struct stream requests, answers;
+    uint32_t at; /* the place of the handshake line that is next, or out */
+    bool sent;   /* it is out */
+    bool is_ready;
+    bool ask_due, ready_due, ended_due; /* to be told */
+    pid_t ended_pid;
+    int ended_status;
+};
+
 #define TELL_NOTES_MAX                                                                                       \
     64U /* chosen: notes that wait for the link; older ones give way, their counts do not */
 
@@ -118,7 +135,9 @@ struct gate {
     struct gate_settings new_settings; /* during a handshake: taken over after it */
     bool has_new_settings;
 
+    struct beside beside;
     struct child child;
+    bool is_prepared;   /* the child that is asked for runs already: it was made ready beside the last one */
     bool child_changed; /* it may have ended */
     struct ending ending;
     struct requests requests;
@@ -205,6 +224,19 @@ void life_ask(struct gate *g);
 void life_turn(struct gate *g);
 bool life_is_running(const struct gate *g);
 
+/* beside.c */
+void beside_init(struct gate *g);
+/* Nothing where there is one already. */
+void beside_prepare(struct gate *g);
+void beside_go(struct gate *g, uint32_t generation, const char *setting, int memory_fd);
+/* Ends it. Nothing where there is none. */
+void beside_discard(struct gate *g);
+void beside_turn(struct gate *g);
+/* It runs, and is not ready yet. */
+bool beside_is_coming(const struct gate *g);
+/* It becomes g->child, its handshake done. False: there is none that is ready. */
+bool beside_take_over(struct gate *g);
+
 /* told.c */
 void told_turn(struct gate *g);
 void told_link_lost(struct gate *g);
@@ -213,6 +245,8 @@ void told_apply_settings(struct gate *g);
 /* tell.c */
 void tell_init(struct gate *g);
 void tell_turn(struct gate *g);
+/* The figures as they stand at the gate's own end. */
+void tell_last(struct gate *g);
 void tell_connected(struct gate *g);
 /* True: the link takes no message now (never while there is no supervisor: then there is nobody to wait for). */
 bool tell_is_full(const struct gate *g);

@@ -26,7 +26,8 @@
 
 bool life_is_running(const struct gate *g)
 {
-    return g->child.pid > 0 && g->child.let_go && g->child.exec_fd < 0 && !g->ending.active;
+    return g->child.pid > 0 && g->child.let_go && g->child.exec_fd < 0 && !g->ending.active &&
+           !g->is_prepared;
 }
 
 /* ------------------------------------------ a start ------------------------------------------ */
@@ -47,11 +48,13 @@ static int watch_child(struct gate *g)
 void life_ask(struct gate *g)
 {
     struct err error = ERR_NULL;
-    int r = child_fork(&g->child, &g->origin, &error);
-    if (r == 0)
+    g->is_prepared = beside_take_over(g);
+    int r = g->is_prepared ? 0 : child_fork(&g->child, &g->origin, &error);
+    if (r == 0 && !g->is_prepared)
         r = watch_child(g);
-    g->status = 0; /* it goes on: the last worker's end was no end of ours */
-    g->answers.stream.ended = false;
+    g->status = 0;                   /* it goes on: the last worker's end was no end of ours */
+    g->answers.stream.ended = false; /* its pipes are new ones */
+    g->answers.ended_us = 0;
     if (r == 0) {
         g->tell.ask_due = true;
         return;
@@ -64,8 +67,38 @@ void life_ask(struct gate *g)
         begin_end(g, 0, 0, true);
 }
 
+static uint32_t kept_handshakes(const struct gate *g)
+{
+    uint32_t count = 0;
+    for (int i = 0; i < GATE_LIST_MAX; i++)
+        count += copy_is_kept(&g->handshake[i].copy);
+    return count;
+}
+
+/* It runs, in its place. */
+static void begin_life(struct gate *g, uint32_t handshakes)
+{
+    g->generation = g->child.generation;
+    g->fork_failed = 0;
+    g->alone_slot = -1;
+    g->handshake_out = -1;
+    g->is_prepared = false;
+    if (!gate_core_started(&g->core, ++g->lives, handshakes))
+        (void)kill(g->child.pid, SIGKILL);
+    tell_changed(g);
+    g->moved = true;
+}
+
 void life_go(struct gate *g, uint32_t generation, const char *setting, int memory_fd)
 {
+    if (g->is_prepared && g->child.pid > 0 && !g->ending.active) {
+        if (memory_fd >= 0)
+            close(memory_fd); /* it has its own */
+        g->tell.ask_due = false;
+        g->child.generation = generation;
+        begin_life(g, 0);
+        return;
+    }
     if (g->child.pid == 0 || g->child.let_go || g->ending.active) {
         if (memory_fd >= 0)
             close(memory_fd);
@@ -78,8 +111,9 @@ void life_go(struct gate *g, uint32_t generation, const char *setting, int memor
 
 void life_refuse(struct gate *g, const char *text)
 {
-    if (g->child.pid == 0 || g->child.let_go || g->ending.active)
+    if (g->child.pid == 0 || (g->child.let_go && !g->is_prepared) || g->ending.active)
         return;
+    g->is_prepared = false;
     (void)snprintf(g->refusal, sizeof(g->refusal), "%s", text);
     g->status = g->last_status;
     g->tell.ask_due = false;
@@ -88,14 +122,6 @@ void life_refuse(struct gate *g, const char *text)
     (void)waitpid(g->child.pid, NULL, 0); /* it waits in a read: gone at once */
     child_deinit(&g->child);
     tell_changed(g);
-}
-
-static uint32_t kept_handshakes(const struct gate *g)
-{
-    uint32_t count = 0;
-    for (int i = 0; i < GATE_LIST_MAX; i++)
-        count += copy_is_kept(&g->handshake[i].copy);
-    return count;
 }
 
 static void say_exec_error(const struct gate *g, int error)
@@ -116,14 +142,7 @@ void life_exec_result(struct gate *g)
         say_exec_error(g, r);
     if (r != 0 || !g->child.let_go)
         return; /* its end is an event of its own */
-    g->generation = g->child.generation;
-    g->fork_failed = 0;
-    g->alone_slot = -1;
-    g->handshake_out = -1;
-    if (!gate_core_started(&g->core, ++g->lives, kept_handshakes(g)))
-        (void)kill(g->child.pid, SIGKILL);
-    tell_changed(g);
-    g->moved = true;
+    begin_life(g, kept_handshakes(g));
 }
 
 /* ------------------------------------------ signals ------------------------------------------ */
@@ -132,7 +151,7 @@ void life_signal(struct gate *g, const struct signal_told *told)
 {
     bool running = g->child.pid > 0 && g->child.let_go;
     if (told->is_child) {
-        g->child_changed = true;
+        g->child_changed = g->beside.changed = true;
         return;
     }
     if (running && !told->from_terminal)
@@ -186,7 +205,8 @@ static void reap(struct gate *g)
     if (child_reap(&g->child, &status) == 0)
         return;
     life_exec_result(g); /* a worker that ran for a moment only */
-    begin_end(g, pid, status, !g->child.let_go);
+    begin_end(g, pid, status, !g->child.let_go || g->is_prepared);
+    g->is_prepared = false;
 }
 
 /* Whether what it wrote is read, as far as it will be. */

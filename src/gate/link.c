@@ -87,6 +87,7 @@ static bool is_sane(const struct gate_told_message *m)
     case GATE_TOLD_ENDING:
     case GATE_TOLD_CAUSE:
     case GATE_TOLD_ASK_AGAIN:
+    case GATE_TOLD_PREPARE:
     case GATE_TOLD_COUNT:
         break;
     }

@@ -149,7 +149,7 @@ static void say_notes(struct gate *g)
 void tell_connected(struct gate *g)
 {
     g->tell.hello_due = true;
-    g->tell.ask_due = g->child.pid > 0 && !g->child.let_go && !g->ending.active;
+    g->tell.ask_due = g->child.pid > 0 && (!g->child.let_go || g->is_prepared) && !g->ending.active;
     g->tell.second_us = 0; /* all that is told once a second is due */
     figures_all_changed(&g->figures);
 }
@@ -192,6 +192,26 @@ static bool say_ask(struct gate *g)
     struct gate_says_message m = message(g, GATE_SAYS_ASK);
     m.pid = g->child.pid;
     return say(g, &m);
+}
+
+static bool say_beside(struct gate *g, enum gate_says kind, pid_t pid, int status)
+{
+    struct gate_says_message m = message(g, kind);
+    m.beside = 1;
+    m.pid = pid;
+    m.status = status;
+    return say(g, &m);
+}
+
+static void say_of_beside(struct gate *g)
+{
+    struct beside *b = &g->beside;
+    if (b->ended_due && say_beside(g, GATE_SAYS_ENDED, b->ended_pid, b->ended_status))
+        b->ended_due = false;
+    if (b->ask_due && say_beside(g, GATE_SAYS_ASK, b->child.pid, 0))
+        b->ask_due = false;
+    if (b->ready_due && say_beside(g, GATE_SAYS_READY, b->child.pid, 0))
+        b->ready_due = false;
 }
 
 static void say_state(struct gate *g)
@@ -238,6 +258,14 @@ static void each_second(struct gate *g)
     say_methods(g);
 }
 
+void tell_last(struct gate *g)
+{
+    if (g->link.fd < 0 || g->tell.hello_due)
+        return;
+    g->tell.second_us = g->tell.state_us = 0;
+    tell_turn(g);
+}
+
 void tell_turn(struct gate *g)
 {
     struct tell *t = &g->tell;
@@ -253,6 +281,7 @@ void tell_turn(struct gate *g)
     }
     if (t->ask_due && say_ask(g))
         t->ask_due = false;
+    say_of_beside(g);
     say_notes(g);
     each_second(g);
     say_state(g);

@@ -86,11 +86,19 @@ static void take(struct gate *g, const struct gate_told_message *m, int *fd)
         g->has_new_settings = true;
         told_apply_settings(g);
         break;
+    case GATE_TOLD_PREPARE:
+        beside_prepare(g);
+        break;
     case GATE_TOLD_GO:
-        life_go(g, m->generation, m->text, steal_fd(fd));
+        if (m->beside)
+            beside_go(g, m->generation, m->text, steal_fd(fd));
+        else
+            life_go(g, m->generation, m->text, steal_fd(fd));
         break;
     case GATE_TOLD_REFUSE:
-        life_refuse(g, m->text);
+        beside_discard(g); /* where there is to be no worker there is to be no next one */
+        if (!m->beside)
+            life_refuse(g, m->text);
         break;
     case GATE_TOLD_ORDER:
         obey(g, m);
@@ -113,6 +121,7 @@ static void take(struct gate *g, const struct gate_told_message *m, int *fd)
 void told_link_lost(struct gate *g)
 {
     link_drop(&g->link, g->now_us);
+    beside_discard(g); /* the next supervisor knows nothing of it */
     gate_core_release(&g->core);
     g->moved = true;
 }

@@ -68,6 +68,8 @@ check 'doctor json' 0 '"layout":' doctor --json
 check 'no supervisor' 3 'nobody-here' status -n nobody-here
 check 'no history' 3 'nobody-here' history -n nobody-here
 check 'config and name' 2 'give one of them' status -c x.ini -n nobody-here
+check 'manual: what a gate notes' 0 '^\*handshake-failed\*$' --print-scdoc
+check 'manual: commands of a gate' 0 '^## weir pace UNIT N' --print-scdoc
 check 'bash completion' 0 'complete .*weir' --print-completion bash
 check 'zsh completion' 0 '#compdef weir' --print-completion zsh
 for command in '' run status history explain set replay hold pace release; do

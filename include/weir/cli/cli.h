@@ -68,8 +68,8 @@ void cli_tell_left_behind(const char *run_dir, const char *config);
 void cli_target_deinit(struct cli_target *t);
 
 /* Commands; each returns a cli_exit and prints its own errors to stderr ("weir: ..."). */
-int cmd_history(const struct cli_args
-                    *args); /* words: samples|interventions|restarts|pressure|gate|runs, default interventions */
+/* words: samples|interventions|restarts|pressure|gate|runs, default interventions */
+int cmd_history(const struct cli_args *args);
 int cmd_explain(const struct cli_args *args); /* word: ID or RUN:ID or "last" */
 int cmd_log(const struct cli_args *args);
 int cmd_replay(const struct cli_args *args);
