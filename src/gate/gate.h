@@ -163,10 +163,10 @@ struct gate {
     uint64_t over_us;
 };
 
-/* A bound that the loop must not sleep past. */
+/* A bound that the loop must not sleep past. What is past already was looked at, and waits for something else. */
 static inline void gate_wake_at(struct gate *g, uint64_t when_us)
 {
-    if (when_us < g->wake_us)
+    if (when_us > g->now_us && when_us < g->wake_us)
         g->wake_us = when_us;
 }
 static inline bool gate_is_jsonl(const struct gate *g)
