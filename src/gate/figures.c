@@ -16,9 +16,9 @@ uint16_t figures_find(struct figures *f, const char *name)
 {
     if (f->count > 0 && strcmp(f->method[f->latest].name, name) == 0)
         return f->latest;
-    for (uint16_t i = 0; i < f->count; i++)
+    for (uint32_t i = 0; i < f->count; i++)
         if (strcmp(f->method[i].name, name) == 0)
-            return f->latest = i;
+            return f->latest = (uint16_t)i;
     if (f->count == GATE_METHODS_MAX || name[0] == '\0')
         return FIGURES_OTHER;
     (void)snprintf(f->method[f->count].name, GATE_NAME_MAX, "%s", name);

@@ -50,7 +50,7 @@ struct requests {
     struct copy copy; /* of the line that is on its way in parts */
     bool copy_off;    /* not to be kept, or could not be */
     bool cut;         /* the line's worker ended in the middle of it: it is read on, for the copy */
-    bool unread;     /* cut, and the worker had read none of it: it may be sent again, once */
+    bool unread;      /* cut, and the worker had read none of it: it may be sent again, once */
     bool rejecting;   /* the line is swallowed, and answered with an error at its end */
     enum gate_failure failure;
     uint64_t long_offset; /* where it begins in what was written to the worker */

@@ -75,7 +75,10 @@ def kill_at_random(kills, seed, pads, methods, replay):
             server.start()
             killed = 0
             while killed < kills:
-                time.sleep(rng.choice((0, 0.001, 0.003, 0.01, 0.03)) * (20 if SANITIZED else 1))
+                # at any moment, but so that something gets done, however slow the machine is
+                enough = len(reader.answers) + rng.choice((0, 1, 2, 5))
+                reader.wait(lambda answers: len(answers) >= enough)
+                time.sleep(rng.choice((0, 0.001, 0.003, 0.01)))
                 for pid in running(gate):
                     os.kill(pid, signal.SIGKILL)
                     killed += 1
@@ -93,7 +96,7 @@ def kill_at_random(kills, seed, pads, methods, replay):
             results = sum("result" in a for a in reader.answers.values())
             print("# %d requests, %d answered by a worker, %d with an error, %d sent again; %d kills"
                   % (len(sent), results, len(sent) - results, state["notes"]["REPLAYED"], killed))
-            assert results > kills, "hardly anything worked"
+            assert results > kills / 2, "hardly anything worked"
     finally:
         if os.path.exists(log):
             os.unlink(log)
