@@ -116,6 +116,8 @@ static bool settle_line(struct gate *g, const struct scan_line *line)
     uint64_t bytes = line->length;
     for (uint32_t i = 0; i < line->count; i++) {
         const struct scan_message *m = &line->message[i];
+        if (m->kind == SCAN_REQUEST)
+            asked_add(&g->asked, &m->id, g->lives);
         if (m->kind != SCAN_RESPONSE)
             continue;
         if (!line->is_batch && is_handshake_answer(g, m)) {

@@ -15,6 +15,7 @@
 #define WEIR_GATE_GATE_H
 
 #include "answer.h"
+#include "asked.h"
 #include "child.h"
 #include "copies.h"
 #include "core.h"
@@ -126,6 +127,7 @@ struct gate {
     struct end server_in, server_out;
     struct gate_core core;
     struct ledger ledger;
+    struct asked asked;
     struct figures figures;
     struct copies copies;
     struct handshake handshake[GATE_LIST_MAX];

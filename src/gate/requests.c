@@ -187,6 +187,25 @@ static void settle_copy(struct gate *g, int slot)
                   &g->requests.stream.scanner->line.message[0].id);
 }
 
+/* ------------------------------------------ responses ------------------------------------------ */
+
+/* The server's response to a worker that has ended. */
+static bool is_stale_response(const struct gate *g)
+{
+    const struct stream *s = &g->requests.stream;
+    return s->scanner && front_line(g) == GATE_LINE_RESPONSE &&
+           asked_is_stale(&g->asked, &s->scanner->line.message[0].id, g->lives);
+}
+
+/* The whole line is known, and on its way or dropped. */
+static void forget_asked(struct gate *g)
+{
+    const struct scan_line *line = &g->requests.stream.scanner->line;
+    for (uint32_t i = 0; i < line->count; i++)
+        if (line->message[i].kind == SCAN_RESPONSE)
+            asked_forget(&g->asked, &line->message[i].id);
+}
+
 /* ------------------------------------------ a line's way ------------------------------------------ */
 
 static void open_slot(struct gate *g, int slot, const uint16_t *methods, uint64_t offset)
@@ -225,6 +244,7 @@ static void finish_line(struct gate *g, uint64_t offset, bool is_long)
     if (!may_keep && !r->unread)
         drop_copy(g);
     count_line(g, kind, methods);
+    forget_asked(g);
     int slot = enter_line(g, kind, may_keep);
     settle_copy(g, slot);
     if (slot >= 0)
@@ -298,6 +318,7 @@ static bool reject(struct gate *g, enum gate_failure failure)
         if (!answers_take_insertion(g))
             return false;
         note_rejected(g, failure);
+        forget_asked(g);
         char *text = answer_for_line(&a, &r->stream.scanner->line, &size);
         answers_insert(g, text, size);
     }
@@ -318,6 +339,10 @@ static bool decide(struct gate *g)
     if (r->stream.mode != STREAM_JUDGE) {
         go_on_long(g);
         return true;
+    }
+    if (is_stale_response(g)) {
+        tell_note(g, GATE_NOTE_LATE, 1, NULL, &r->stream.scanner->line.message[0].id);
+        return reject(g, GATE_FAILURE_ENDED);
     }
     switch (gate_core_judge(&g->core, front_line(g), g->now_us, &failure)) {
     case GATE_WAIT:

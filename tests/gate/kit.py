@@ -69,6 +69,7 @@ class Said:
         self.pid = get(data, "says.pid", signed=True)
         self.status = get(data, "says.status", signed=True)
         self.ready = get(data, "says.ready")
+        self.beside = get(data, "says.beside")
         self.order_id = get(data, "says.order_id")
         self.note = NOTE_NAMES.get(get(data, "says.note"), "?") if self.kind == "NOTE" else None
         self.amount = get(data, "says.amount")
@@ -215,10 +216,11 @@ class Supervisor:
                 put(data, "settings." + name, value, base)
         (connection or self.connection).send(data)
 
-    def go(self, connection=None):
+    def go(self, connection=None, beside=0):
         self.generation += 1
         fd = os.open(self.memory, os.O_RDONLY) if self.memory else -1
-        self.tell(connection or self.connection, "GO", fd=fd, generation=self.generation, text=self.environment)
+        self.tell(connection or self.connection, "GO", fd=fd, generation=self.generation, beside=beside,
+                  text=self.environment)
         if fd >= 0:
             os.close(fd)
 

@@ -21,6 +21,7 @@ static void print_says(void)
     SAYS(pid);
     SAYS(status);
     SAYS(ready);
+    SAYS(beside);
     SAYS(order_id);
     SAYS(note);
     SAYS(amount);
@@ -64,6 +65,7 @@ static void print_told(void)
     TOLD(order);
     TOLD(order_id);
     TOLD(inflight);
+    TOLD(beside);
     TOLD(interval_us);
     TOLD(follows);
     TOLD(text);
@@ -95,6 +97,7 @@ static void print_constants(void)
     CONSTANT(GATE_TOLD_ENDING);
     CONSTANT(GATE_TOLD_CAUSE);
     CONSTANT(GATE_TOLD_ASK_AGAIN);
+    CONSTANT(GATE_TOLD_PREPARE);
     CONSTANT(GATE_ORDER_RELEASE);
     CONSTANT(GATE_ORDER_PACE);
     CONSTANT(GATE_ORDER_HOLD);

@@ -299,6 +299,26 @@ def test_the_worker_asks_the_server():
         supervisor.wait_state(lambda s: s["inflight"] == 1)
 
 
+def test_a_response_to_a_worker_that_ended_is_dropped():
+    """The next one asks with the same ids: it must not get what the last one wanted to know."""
+    asks = ({"jsonrpc": "2.0", "method": "hello"}, {"jsonrpc": "2.0", "id": 1, "method": "which"})
+    for long in (0, 500_000):
+        with World(worker("asker")) as (supervisor, gate):
+            for question in asks:
+                equal(gate.answer(), question)
+            gate.request(5, "die")
+            weir_of(gate.answer())
+            for question in asks:
+                equal(gate.answer(), question)
+            supervisor.wait("READY", generation=2)
+            gate.send({"jsonrpc": "2.0", "id": 1, "result": "for the first" + "x" * long})
+            gate.send({"jsonrpc": "2.0", "id": 1, "result": "for the second"})
+            equal(gate.answer(), {"jsonrpc": "2.0", "method": "got", "params": "for the second"})
+            gate.send({"jsonrpc": "2.0", "id": 1, "result": "asked by nobody"})
+            equal(gate.answer()["params"], "asked by nobody")
+            supervisor.wait("NOTE", note="LATE", id="1")
+
+
 def test_what_cannot_be_followed_passes():
     with World() as (supervisor, gate):
         long_id = "i" * 200

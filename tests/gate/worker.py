@@ -110,6 +110,8 @@ def asker(words):
     """Asks the server, and says what it was told."""
     write(b'{"jsonrpc": "2.0", "method": "hello"}\n{"jsonrpc": "2.0", "id": 1, "method": "which"}\n')
     for line in lines():
+        if member(line, b"method") == b'"die"':
+            os.kill(os.getpid(), 9)
         if member(line, b"result"):
             write(b'{"jsonrpc":"2.0","method":"got","params":' + member(line, b"result") + b"}\n")
 
