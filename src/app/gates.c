@@ -81,11 +81,34 @@ static bool is_dead(const struct gate_link *l)
            state == 'X';
 }
 
+bool gates_are_lost(const struct unit_runtime *u)
+{
+    int status;
+    if (!u->gated || gates_exit_status(u, &status))
+        return false;
+    FOR_EACH_LINK(u, l)
+    {
+        if (!is_dead(l))
+            return false;
+    }
+    return true;
+}
+
+/* A gate's last words may still be unread when this ends. */
+static void take_last_figures(struct gate_link *l)
+{
+    struct gate_says_message m;
+    while (l->unit != UNIT_NONE && recv(l->fd, &m, sizeof(m), MSG_DONTWAIT | MSG_TRUNC) == (ssize_t)sizeof(m))
+        if (m.version == GATE_LINK_VERSION && m.kind == GATE_SAYS_METHOD)
+            gate_figures_take(l, &m.method_figures);
+}
+
 static void link_free(struct gate_link *l)
 {
     struct unit_runtime *u = unit_of(l);
     struct gate_link **p = &l->s->gate_links;
     bool dead = is_dead(l);
+    take_last_figures(l);
     gate_figures_store(l, true);
     wrap_forget_gate(l->s, l);
     while (*p != l)

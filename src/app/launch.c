@@ -265,6 +265,11 @@ static void post_exited(struct unit_runtime *u, const struct event_exit *end)
     if (sample_has(last, SAMPLE_PIDS_EVENTS_MAX) && last->value[SAMPLE_PIDS_EVENTS_MAX] > u->pids_base)
         e.exit.pids_refused = last->value[SAMPLE_PIDS_EVENTS_MAX] - u->pids_base;
     u->exit_retry = sd_event_source_disable_unref(u->exit_retry);
+    if (gates_are_lost(u) &&
+        u->gate_lost_told != u->generation) { /* it ended of that, however clean it looks */
+        u->gate_lost_told = u->generation;
+        supervisor_post_simple(u->s, EVENT_GATE_LOST, u->index, u->generation);
+    }
     u->pid = 0;
     supervisor_post(u->s, &e);
     gates_tell_cause(u, &e);

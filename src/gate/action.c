@@ -82,7 +82,7 @@ static bool fail_slot(struct gate *g, const struct gate_action *action)
     const struct answer a = {.unit = g->unit,
                              .cause = action->failure == GATE_FAILURE_DOWN ? g->refusal : g->cause,
                              .failure = action->failure,
-                             .generation = slot->generation,
+                             .generation = g->generation,
                              .tries = slot->tries};
     size_t size = 0;
     char *text = answer_for_slot(&a, &g->ledger, action->slot, &g->figures, &size);

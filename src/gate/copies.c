@@ -11,6 +11,7 @@
 
 #include "weir/base/cleanup.h"
 
+#define COPY_PIECE       16384U /* chosen: on the stack */
 #define COPY_FIRST_BYTES 512U /* chosen: most requests fit, so that most are one allocation */
 
 void copies_init(struct copies *c)
@@ -144,11 +145,31 @@ static int move_to_file(struct copies *c, struct copy *copy)
     return 0;
 }
 
+/* Others were begun behind it: only what stands at the end can grow. */
+static int move_to_end(struct copies *c, struct copy *copy)
+{
+    char piece[COPY_PIECE];
+    struct copy old = *copy;
+    for (uint64_t done = 0; done < old.size;) {
+        const char *data;
+        ssize_t n = copy_read(c, &old, done, piece, sizeof(piece), &data);
+        int r = n > 0 ? write_at(c->fd, data, (size_t)n, c->file_end + done) : n < 0 ? (int)n : -EIO;
+        if (r < 0)
+            return r;
+        done += (uint64_t)n;
+    }
+    copy->file_offset = c->file_end;
+    c->file_end += copy->size;
+    c->file_live++;
+    leave_file(c, &old);
+    return 0;
+}
+
 static int append_to_file(struct copies *c, struct copy *copy, const char *data, size_t size)
 {
-    if (copy->file_offset + copy->size != c->file_end)
-        return -ESPIPE; /* another one was begun behind it */
-    int r = write_at(c->fd, data, size, c->file_end);
+    int r = copy->file_offset + copy->size == c->file_end ? 0 : move_to_end(c, copy);
+    if (r == 0)
+        r = write_at(c->fd, data, size, c->file_end);
     if (r < 0)
         return r;
     c->file_end += size;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Copies of lines that may have to be sent again. In memory up to a bound on them all, beyond that in one file that has no
- * name (it is gone with the gate, however that ends). One copy grows at a time, and the file is written at its end only: a
- * copy there is one piece; where one is dropped its room is given back (a hole), and with the last one the file is cut.
+ * name (it is gone with the gate, however that ends). The file is written at its end only, so a copy there is one piece (one
+ * that grows on after another was begun moves to the end, which is rare); where one is dropped its room is given back (a
+ * hole), and with the last one the file is cut.
  *
  * A copy that cannot be kept (disk full) is dropped and says so: its request cannot be sent again, that is all.
  */

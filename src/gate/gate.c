@@ -222,6 +222,7 @@ int gate_run(const struct gate_arguments *arguments, struct err *reterr)
         else
             (void)err_errno(reterr, r, "epoll");
     }
+    tell_last(g);
     if (r == 0)
         r = g->status == 0 && g->generation == 0 ? EXIT_UNAVAILABLE << 8 : g->status;
     gate_free(g);

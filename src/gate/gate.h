@@ -148,7 +148,8 @@ struct gate {
     uint64_t order_id; /* of the last one obeyed */
     uint64_t drain_id; /* of the last drain */
 
-    uint32_t generation;        /* of the last worker that ran */
+    uint32_t generation;        /* of the last worker that ran, as the supervisor counts */
+    uint32_t lives;             /* workers that ran: the core's generation, whoever supervises */
     bool end_asked;             /* by the server's signal */
     uint32_t ending_generation; /* weir ends this worker; 0 = none */
     uint32_t fork_failed;
@@ -243,6 +244,8 @@ void told_apply_settings(struct gate *g);
 /* tell.c */
 void tell_init(struct gate *g);
 void tell_turn(struct gate *g);
+/* The figures as they stand at the gate's own end. */
+void tell_last(struct gate *g);
 void tell_connected(struct gate *g);
 /* True: the link takes no message now (never while there is no supervisor: then there is nobody to wait for). */
 bool tell_is_full(const struct gate *g);

@@ -83,7 +83,7 @@ static void begin_life(struct gate *g, uint32_t handshakes)
     g->alone_slot = -1;
     g->handshake_out = -1;
     g->is_prepared = false;
-    if (!gate_core_started(&g->core, g->generation, handshakes))
+    if (!gate_core_started(&g->core, ++g->lives, handshakes))
         (void)kill(g->child.pid, SIGKILL);
     tell_changed(g);
     g->moved = true;
@@ -261,7 +261,7 @@ static void end_worker(struct gate *g)
     child_deinit(&g->child);
     g->handshake_out = g->alone_slot = -1;
     g->end_asked = false;
-    g->cause_generation = 0;
+    g->cause_generation = g->ending_generation = 0;
     g->ending.active = false;
     g->moved = true;
     told_apply_settings(g);

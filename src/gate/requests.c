@@ -282,7 +282,7 @@ static bool reject(struct gate *g, enum gate_failure failure)
         const struct answer a = {.unit = g->unit,
                                  .cause = failure == GATE_FAILURE_DOWN ? g->refusal : g->cause,
                                  .failure = failure,
-                                 .generation = g->core.generation};
+                                 .generation = g->generation};
         if (!answers_take_insertion(g))
             return false;
         note_rejected(g, failure);

@@ -22,7 +22,7 @@ void tell_init(struct gate *g)
 static struct gate_says_message message(const struct gate *g, enum gate_says kind)
 {
     return (struct gate_says_message){
-        .version = GATE_LINK_VERSION, .kind = (uint32_t)kind, .generation = g->core.generation};
+        .version = GATE_LINK_VERSION, .kind = (uint32_t)kind, .generation = g->generation};
 }
 
 /* False: not now. */
@@ -108,7 +108,7 @@ static void queue_note(struct gate *g, enum gate_note note, uint64_t amount, con
                        const struct scan_id *id)
 {
     struct tell_note *n = new_note(&g->tell);
-    *n = (struct tell_note){.note = note, .amount = amount, .generation = g->core.generation};
+    *n = (struct tell_note){.note = note, .amount = amount, .generation = g->generation};
     if (method)
         (void)snprintf(n->method, sizeof(n->method), "%s", method);
     if (id)
@@ -256,6 +256,14 @@ static void each_second(struct gate *g)
             t->pending[note] = 0;
         }
     say_methods(g);
+}
+
+void tell_last(struct gate *g)
+{
+    if (g->link.fd < 0 || g->tell.hello_due)
+        return;
+    g->tell.second_us = g->tell.state_us = 0;
+    tell_turn(g);
 }
 
 void tell_turn(struct gate *g)

@@ -386,6 +386,8 @@ static const char *hindrance(const struct decision *d, enum event_verb verb)
         return decision_reason_text(d->reason);
     if (verb == EVENT_VERB_THAW)
         return "it is not frozen";
+    if ((verb == EVENT_VERB_HOLD || verb == EVENT_VERB_PACE) && runs)
+        return "it is frozen";
     if (verb == EVENT_VERB_RELEASE)
         return "no request to it is held back";
     if (verb == EVENT_VERB_FREEZE && runs)

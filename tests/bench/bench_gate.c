@@ -4,6 +4,7 @@
  * 100 B, 10 kB and 64 MB each way, resident memory. Usage: bench_gate WEIR_GATE [ROUNDS]
  *
  * The three ways take turns, round by round, so that a busy machine is busy for all of them; the median round counts.
+ * Beside the time that passed stands the processor time of what is in the middle, which others' work does not blur.
  * The server's pipes are as pipe(2) makes them. The worker is this program: it answers each line with one of the size that
  * the request names, and does nothing else.
  */
@@ -170,7 +171,7 @@ struct chain {
 static struct chain start(enum way way, const char *self, const char *gate, const char *folder)
 {
     int to[2], from[2];
-    char exec[512];
+    char exec[600];
     (void)snprintf(exec, sizeof(exec), "EXEC:%s --worker,pipes", self);
     if (pipe2(to, O_CLOEXEC) < 0 || pipe2(from, O_CLOEXEC) < 0)
         die("pipe");
@@ -216,6 +217,20 @@ static long resident_kb(pid_t pid)
     if (f)
         fclose(f);
     return kb;
+}
+
+/* Time on a processor so far, of what stands in the middle: what a busy machine does not blur. */
+static double cpu_seconds(pid_t pid)
+{
+    char path[64];
+    unsigned long long ns = 0;
+    (void)snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
+    FILE *f = fopen(path, "re");
+    if (f && fscanf(f, "%llu", &ns) != 1)
+        ns = 0;
+    if (f)
+        fclose(f);
+    return (double)ns / 1e9;
 }
 
 static int compare(const void *a, const void *b)
@@ -294,6 +309,7 @@ static double throughput(const struct chain *c, const struct load *l, char *line
 
 static double pings[WAYS][PINGS];
 static double p50[WAYS][ROUNDS_MAX], p99[WAYS][ROUNDS_MAX], seconds[WAYS][LOADS][ROUNDS_MAX];
+static double cpu[WAYS][LOADS][ROUNDS_MAX], ping_cpu[WAYS][ROUNDS_MAX];
 static long resident[WAYS][LOADS + 1];
 
 static void measure(const char *self, const char *gate, const char *folder, int rounds)
@@ -302,13 +318,17 @@ static void measure(const char *self, const char *gate, const char *folder, int 
     for (int round = 0; round < rounds; round++)
         for (enum way way = DIRECT; way < WAYS; way++) {
             struct chain c = start(way, self, gate, folder);
+            double before = cpu_seconds(c.pid);
             ping(&c, line, pings[way]);
+            ping_cpu[way][round] = (cpu_seconds(c.pid) - before) / (PINGS + PINGS / 10);
             p50[way][round] = quantile(pings[way], PINGS, 0.5);
             p99[way][round] = quantile(pings[way], PINGS, 0.99);
             resident[way][LOADS] = resident_kb(c.pid);
             for (size_t i = 0; i < LOADS; i++) {
                 long kb;
+                before = cpu_seconds(c.pid);
                 seconds[way][i][round] = throughput(&c, &loads[i], line, &kb);
+                cpu[way][i][round] = cpu_seconds(c.pid) - before;
                 if (kb > resident[way][i])
                     resident[way][i] = kb;
             }
@@ -319,29 +339,35 @@ static void measure(const char *self, const char *gate, const char *folder, int 
 
 static void print_latency(int rounds)
 {
-    printf("%-24s %10s %10s %12s %12s %10s\n", "round trip of 120 B", "p50 us", "p99 us", "p50 added", "p99 added",
-           "RSS kB");
+    printf("%-24s %10s %10s %12s %12s %12s %10s\n", "round trip of 120 B", "p50 us", "p99 us", "p50 added",
+           "p99 added", "cpu us", "RSS kB");
     double base50 = quantile(p50[DIRECT], (size_t)rounds, 0.5), base99 = quantile(p99[DIRECT], (size_t)rounds, 0.5);
     for (enum way way = DIRECT; way < WAYS; way++) {
         double m50 = quantile(p50[way], (size_t)rounds, 0.5), m99 = quantile(p99[way], (size_t)rounds, 0.5);
-        printf("%-24s %10.1f %10.1f %12.1f %12.1f %10ld\n", way_names[way], m50, m99, m50 - base50, m99 - base99,
+        printf("%-24s %10.1f %10.1f %12.1f %12.1f %12.1f %10ld\n", way_names[way], m50, m99, m50 - base50,
+               m99 - base99, way == DIRECT ? 0 : quantile(ping_cpu[way], (size_t)rounds, 0.5) * 1e6,
                way == DIRECT ? 0 : resident[way][LOADS]);
     }
 }
 
 static void print_throughput(int rounds)
 {
-    printf("\n%-24s %8s %12s %12s %12s %12s %10s\n", "throughput", "", "lines/s", "MB/s", "of direct", "of socat",
-           "RSS kB");
+    printf("\n%-24s %8s %10s %10s %10s %10s %12s %12s %8s\n", "throughput", "", "lines/s", "MB/s", "of direct",
+           "of socat", "cpu us/line", "MB/cpu s", "RSS kB");
     for (size_t i = 0; i < LOADS; i++) {
         double s[WAYS];
         for (enum way way = DIRECT; way < WAYS; way++)
             s[way] = quantile(seconds[way][i], (size_t)rounds, 0.5);
-        for (enum way way = DIRECT; way < WAYS; way++)
-            printf("%-24s %8s %12.0f %12.0f %12.2f %12.2f %10ld\n", way == DIRECT ? loads[i].name : "",
-                   way_names[way], loads[i].count / s[way],
-                   (double)(loads[i].request + loads[i].answer) * loads[i].count / s[way] / 1e6, s[DIRECT] / s[way],
-                   s[SOCAT] / s[way], way == DIRECT ? 0 : resident[way][i]);
+        double bytes = (double)(loads[i].request + loads[i].answer) * loads[i].count / 1e6;
+        for (enum way way = DIRECT; way < WAYS; way++) {
+            double c = quantile(cpu[way][i], (size_t)rounds, 0.5);
+            printf("%-24s %8s %10.0f %10.0f %10.2f %10.2f", way == DIRECT ? loads[i].name : "", way_names[way],
+                   loads[i].count / s[way], bytes / s[way], s[DIRECT] / s[way], s[SOCAT] / s[way]);
+            if (way == DIRECT)
+                printf("\n");
+            else
+                printf(" %12.2f %12.0f %8ld\n", c / loads[i].count * 1e6, bytes / c, resident[way][i]);
+        }
     }
 }
 

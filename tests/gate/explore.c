@@ -51,6 +51,11 @@ static const struct scenario scenarios[] = {
     /* settings that change meanwhile */
     {.name = "reload", .lines = "rr", .slots = 2, .replay_max = 2, .patience = 3, .generations = 4,
      .orders = 1, .order_kinds = "h", .reloads = true, .ticks = true},
+    /* what a worker that ended has never read comes back */
+    {.name = "unread", .lines = "rnr", .slots = 3, .replay_max = 1, .patience = 1, .generations = 3,
+     .takes_back = true, .closes = true, .ticks = true, .order_kinds = ""},
+    {.name = "unwritten", .lines = "nlo", .slots = 2, .replay_max = 1, .patience = 2, .generations = 3,
+     .orders = 1, .order_kinds = "h", .takes_back = true, .stops = true, .ticks = true},
     /* fewer slots than requests */
     {.name = "slots", .lines = "rnor", .slots = 1, .replay_max = 1, .patience = 1, .generations = 2,
      .orders = 2, .order_kinds = "hcr", .closes = true, .ticks = true},
@@ -63,8 +68,11 @@ static const struct scenario scenarios[] = {
     {.name = "large-drain", .large = true, .lines = "rnr", .slots = 2, .replay_max = 1, .patience = 2,
      .generations = 3, .orders = 4, .order_kinds = "hd", .handshakes = 1, .closes = true, .ticks = true},
     {.name = "large-lines", .large = true, .lines = "lbpo", .slots = 2, .replay_max = 2, .patience = 2,
-     .generations = 3, .orders = 2, .order_kinds = "hrd", .refusals = 1, .closes = true, .stops = true,
-     .loses_copy = true, .ticks = true},
+     .generations = 3, .orders = 2, .order_kinds = "hr", .refusals = 1, .closes = true, .stops = true,
+     .ticks = true},
+    {.name = "large-unread", .large = true, .lines = "rnlr", .slots = 3, .replay_max = 1, .patience = 2,
+     .generations = 4, .orders = 1, .order_kinds = "d", .takes_back = true, .loses_copy = true,
+     .closes = true, .ticks = true},
 };
 /* clang-format on */
 

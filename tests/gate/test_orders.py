@@ -432,6 +432,22 @@ def test_gone_while_a_worker_waits_and_while_one_ends():
         equal(gate.answer()["id"], 2)
 
 
+def test_a_new_supervisor_counts_from_one():
+    with World(supervisor=dict(replay=("get",))) as (supervisor, gate):
+        for generation in (1, 2):
+            gate.request(1, "die")
+            equal(weir_of(gate.answer())["generation"], generation)
+        gate.request(3, "echo")
+        gate.answer()  # the third one runs
+        supervisor.stop()
+        supervisor.generation = 0
+        supervisor.start()
+        for generation in (3, 1, 2):
+            gate.hang(2)
+            os.kill(pids_of(gate.pid)[0], signal.SIGKILL)
+            equal(weir_of(gate.answer())["generation"], generation)
+
+
 def test_without_a_word_of_the_cause():
     """Its own words, after a while."""
     with World(supervisor=dict(causes=False)) as (supervisor, gate):

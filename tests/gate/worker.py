@@ -42,7 +42,7 @@ def answer(id, result=b"null"):
 
 
 def echo(words):
-    """Answers each request with its method and pid. Methods that begin so do more: die, exit, hang, fail, big, half, pid."""
+    """Answers each request with its method and pid. Methods that begin so do other things: see below."""
     count = 0
     log = open(words[0], "ab", 0) if words else None
     for line in lines():
@@ -56,6 +56,8 @@ def echo(words):
             os.kill(os.getpid(), 9)
         elif method.startswith(b"exit"):
             os._exit(int(method[4:] or 0))
+        elif method.startswith(b"silent"):
+            continue
         elif method.startswith(b"hang"):
             write(b'{"jsonrpc":"2.0","method":"hung"}\n')
         elif method.startswith(b"fail"):

@@ -19,14 +19,14 @@ static void send(struct world *w, int i)
     const struct world_line *line = world_line_of(w->s, i);
     HOLDS(w, world_is_up(w) && !w->stdin_closed);
     HOLDS(w, w->handshaken == w->s->handshakes);
-    HOLDS(w, f->sends == 0 || (f->copy && !f->touched && f->open));
+    HOLDS(w, f->sends == 0 || (line->replay && !f->touched && f->open));
     if (line->kind != GATE_LINE_RESPONSE) { /* that one overtakes what waits */
         HOLDS(w, i >= w->last_sent);        /* in the order in which they came */
         w->last_sent = (uint8_t)(i + 1);
         HOLDS(w, !world_is_held(w) || w->mid); /* a line that has begun goes on */
         HOLDS(w, !world_is_alone(w));
         HOLDS(w, !world_rate_forbids(w) || w->mid);
-        HOLDS(w, f->sends > 0 || world_first_again(w) < 0);
+        HOLDS(w, f->resent || world_first_again(w) < 0);
     }
     f->sends++;
     f->sent_to = w->generation;
@@ -124,6 +124,7 @@ static void act_resend(struct world *w, int i)
         return;
     HOLDS(w, world_count_in_flight(w) == 0 && !world_mid_alive(w));
     w->fates[i].again = false;
+    w->fates[i].resent = true;
     send(w, i);
     if (w->flow == GATE_FLOW_PACED)
         w->pace_age = 0;
@@ -269,25 +270,94 @@ bool world_answer(struct world *w, int i)
     return true;
 }
 
-bool world_end(struct world *w, bool clean)
+/* The last request in flight before line `before`, or -1. */
+static int last_in_flight(const struct world *w, int before)
+{
+    int i = before - 1;
+    while (i >= 0 && !world_in_flight(w, i))
+        i--;
+    return i;
+}
+
+/* The last line was let through, and not a byte of it is written yet: it is in front again. */
+static bool recall(struct world *w)
+{
+    int i = w->taken - (w->front ? 2 : 1), slot = -1;
+    if (w->closed || w->mid_begun || (w->mid && !world_mid_alive(w)) || i < 0 ||
+        (!w->mid && (!world_in_flight(w, i) || w->fates[i].resent)))
+        return false;
+    if (!w->mid) {
+        slot = w->fates[i].slot - 1;
+        w->fates[i].slot = w->fates[i].sends = w->fates[i].sent_to = 0;
+    }
+    if (w->fates[i].touched)
+        return false;
+    w->mid = false;
+    w->taken = (uint8_t)(i + 1);
+    w->front = true;
+    CALL(w, gate_core_recall(&w->core, slot));
+    return true;
+}
+
+/* `i` lay in the pipe all the time: it may be sent again, whatever it is. */
+static bool unread(struct world *w, int i)
+{
+    if (i < 0 || w->fates[i].touched)
+        return false;
+    CALL(w, gate_core_unread(&w->core, w->fates[i].slot - 1));
+    return true;
+}
+
+static void outlive(struct world *w, struct fate *f, bool was_unread)
+{
+    bool may = (f->copy || was_unread) && !f->touched;
+    f->sends = (uint8_t)(f->sends - was_unread);
+    f->resent = false;
+    f->again = may && f->sends <= world_replay_max(w);
+    if (!f->again)
+        f->may_fail = may && f->sends > 1 ? BIT(POISON) : BIT(ENDED);
+}
+
+static bool ends(struct world *w, bool clean, bool recalled, int unread_count)
 {
     bool runs = w->process == PROCESS_RUNS;
     if (w->process == PROCESS_NONE || (clean && (!runs || w->killed)))
         return false;
+    if ((recalled || unread_count) && (!w->s->takes_back || !world_is_up(w)))
+        return false;
+    if (recalled && !recall(w))
+        return false;
+    int from = w->taken;
+    for (int k = 0; k < unread_count; k++) {
+        from = last_in_flight(w, from);
+        if (!unread(w, from))
+            return false;
+    }
     bool busy = world_count_in_flight(w) > 0 || world_first_again(w) >= 0 || w->mid || w->front;
     w->over_by_clean = w->over_by_clean || (clean && world_is_up(w) && !busy && !w->s->respawn_clean);
-    for (int i = 0; i < w->taken; i++) {
-        struct fate *f = &w->fates[i];
-        if (!world_in_flight(w, i))
-            continue;
-        f->again = f->copy && !f->touched && f->sends <= world_replay_max(w);
-        if (!f->again)
-            f->may_fail = f->copy && !f->touched && f->sends > 1 ? BIT(POISON) : BIT(ENDED);
-    }
+    for (int i = 0; i < w->taken; i++)
+        if (world_in_flight(w, i))
+            outlive(w, &w->fates[i], i >= from);
     w->process = PROCESS_NONE;
     w->ready_owed = w->killed = false;
     CALL(w, gate_core_ended(&w->core, clean));
     return true;
+}
+
+bool world_end(struct world *w, uint8_t variant)
+{
+    static const struct {
+        bool clean, recalled;
+        uint8_t unread;
+    } how[] = {{0},
+               {.clean = true},
+               {.unread = 1},
+               {.unread = 2},
+               {.recalled = true},
+               {.recalled = true, .unread = 1},
+               {.clean = true, .recalled = true},
+               {.clean = true, .unread = 1}};
+    return ends(w, how[variant].clean, how[variant].recalled, how[variant].unread);
 }
 
 bool world_cut(struct world *w, bool kept)
@@ -315,13 +385,13 @@ bool world_unsent(struct world *w)
     w->mid = false;
     w->front = true;
     CALL(w, gate_core_unsent(&w->core));
-    world_judge(w);
     return true;
 }
 
 static bool copy_lost(struct world *w, int i)
 {
-    if (!w->s->loses_copy || i >= w->taken || !w->fates[i].copy || !w->fates[i].slot || w->fates[i].may_fail)
+    if (!w->s->loses_copy || i >= w->taken || !(w->fates[i].copy || w->fates[i].again) || !w->fates[i].slot ||
+        w->fates[i].may_fail)
         return false;
     w->fates[i].copy = false;
     if (w->fates[i].again) {

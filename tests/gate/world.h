@@ -27,7 +27,7 @@ struct scenario {
     bool respawn_clean;
     uint8_t refusals, orders; /* at most so many */
     const char *order_kinds;  /* of "hold", "count", "rate", "drain": their first letters */
-    bool closes, stops, loses_copy, reloads, full, ticks;
+    bool closes, stops, loses_copy, reloads, takes_back, full, ticks;
 };
 
 enum process { PROCESS_NONE, PROCESS_CHILD, PROCESS_RUNS };
@@ -35,11 +35,12 @@ enum process { PROCESS_NONE, PROCESS_CHILD, PROCESS_RUNS };
 struct fate {         /* of a line */
     uint8_t slot;     /* its number + 1; 0 = none */
     uint8_t open;     /* bits: answers that its sender still waits for */
-    uint8_t sends;    /* how often a worker got at least its first byte */
+    uint8_t sends;    /* how often a worker got at least its first byte, and not known not to have read it */
     uint8_t sent_to;  /* the last of these */
     uint8_t may_fail; /* bits of enum gate_failure: it is to be answered with one of these */
     bool again;       /* it is to be sent again */
     bool touched;     /* partly answered */
+    bool resent;      /* where it is now, it was sent again */
     bool copy;        /* it could be sent again */
 };
 
@@ -91,7 +92,12 @@ struct world {
     X(ASK_AGAIN, "the supervisor has the gate ask again", 1)                                                 \
     X(HANDSHAKE, "the worker answers the handshake with an error|the worker answers the handshake", 2)       \
     X(ANSWER, "the worker answers line 1|line 2|line 3|line 4|line 5", WORLD_LINES_MAX)                      \
-    X(END, "the worker ends badly|the worker ends cleanly", 2)                                               \
+    X(END,                                                                                                   \
+      "the worker ends badly|the worker ends cleanly|it ends, the last request unread|"                      \
+      "it ends, the last two unread|it ends, the last request not yet written|"                              \
+      "it ends, the last request not yet written and the one before unread|"                                 \
+      "it ends cleanly, the last request not yet written|it ends cleanly, the last request unread",          \
+      8)                                                                                                     \
     X(HOLD, "the supervisor holds", 1)                                                                       \
     X(PACE_COUNT, "the supervisor paces by count", 1)                                                        \
     X(PACE_RATE, "the supervisor paces by rate", 1)                                                          \

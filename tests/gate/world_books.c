@@ -97,7 +97,7 @@ int world_first_again(const struct world *w)
 bool world_is_alone(const struct world *w)
 {
     for (int i = 0; i < w->taken; i++)
-        if (world_in_flight(w, i) && w->fates[i].sends > 1)
+        if (world_in_flight(w, i) && w->fates[i].resent)
             return true;
     return false;
 }

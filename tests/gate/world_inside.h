@@ -54,7 +54,7 @@ enum gate_action_kind world_act(struct world *w, uint32_t full);
 bool world_go(struct world *w);
 bool world_handshake(struct world *w, bool ok);
 bool world_answer(struct world *w, int i);
-bool world_end(struct world *w, bool clean);
+bool world_end(struct world *w, uint8_t variant);
 bool world_cut(struct world *w, bool kept);
 bool world_unsent(struct world *w);
 bool world_closes(struct world *w);

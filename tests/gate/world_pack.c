@@ -45,12 +45,13 @@ static void tape_time(struct tape *t, uint64_t *t_us, uint64_t most)
 
 static void tape_slot(struct tape *t, struct gate_slot *s)
 {
-    uint8_t flags = (uint8_t)(s->state | s->failure << 2 | s->replay << 4 | s->touched << 5);
+    uint8_t flags = (uint8_t)(s->state | s->failure << 2 | s->replay << 4 | s->touched << 5 | s->unread << 6);
     NUMBER(flags);
     s->state = flags & 3;
     s->failure = flags >> 2 & 3;
     s->replay = flags >> 4 & 1;
     s->touched = flags >> 5 & 1;
+    s->unread = flags >> 6 & 1;
     NUMBER(s->tries);
     NUMBER(s->generation);
     NUMBER(s->order);
@@ -111,8 +112,8 @@ static void tape_world(struct tape *t, struct world *w)
     tape_flags(t, flags, sizeof(flags) / sizeof(flags[0]));
     for (int i = 0; w->s->lines[i]; i++) {
         struct fate *f = &w->fates[i];
-        bool *const fate_flags[] = {&f->again, &f->touched, &f->copy};
-        tape_flags(t, fate_flags, 3);
+        bool *const fate_flags[] = {&f->again, &f->touched, &f->copy, &f->resent};
+        tape_flags(t, fate_flags, 4);
         NUMBER(f->slot);
         NUMBER(f->open);
         NUMBER(f->sends);

@@ -39,8 +39,8 @@ static void check_state(struct world *w, struct known *k, const struct decision 
     k->drain_us = d->t_us;
     HOLDS(w, runs(k) || (k->throttled_us == USEC_INFINITY && k->pulsed_us == USEC_INFINITY));
     HOLDS(w, runs(k) || k->held_us == USEC_INFINITY);
-    if (!runs(k))
-        k->reclaim_id = 0;
+    if (!runs(k) || k->state == UNIT_STATE_DRAINING)
+        k->reclaim_id = 0; /* what comes of it is nobody's any more */
     if (k->state == UNIT_STATE_ADOPTED)
         k->rule_stopped = false; /* it was found running after all */
     if (k->state == UNIT_STATE_STARTING)
