@@ -39,6 +39,7 @@ is "$(unit notify .status_text)" "half way" "status tells the unit's own STATUS=
 NOTIFY_SOCKET=$RUN/silent.notify timeout 1 misbehave notify >/dev/null 2>&1
 sleep 0.3
 is "$(unit silent .state)" starting "READY=1 from a process outside the unit does not count"
+recorded
 for u in tcp http exec notify log; do
     n=$(unit_number $u)
     # from the decision on: the event 'spawned' comes once all are started, on a busy host a second after the first process
