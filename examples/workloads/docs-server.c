@@ -5,8 +5,9 @@
  * It starts its worker by the name `uv`, found through PATH, with the arguments of the real server; so
  * whatever stands first in PATH under that name gets between the two. By default it is a friendly server: a
  * worker that dies is started again, the handshake is made again, and the document in flight is indexed
- * again, not twice. With --never-respawn it behaves as the real one was measured to: healthy, and useless
- * until it is restarted.
+ * again, not twice. With --as-real it fails as the real one was measured to: a dead worker is never started
+ * again, what was in flight hangs for 300 s, all else is answered "Not connected to database" while /health
+ * stays ok, and a write to a broken pipe ends the server.
  *
  * The main thread opens things in order, waits for SIGTERM or SIGINT, and closes them in reverse order; link,
  * indexer and rpc do the work on their own threads.
@@ -30,10 +31,10 @@
 #include "sys.h"
 
 static struct {
-    const char *bind, *docs, *db_path, *data_dir, *port_file, *model;
+    const char *bind, *docs, *db_path, *data_dir, *port_file, *model, *ledger;
     int64_t port, generate, doc_interval_ms, ready_after_ms;
     double call_timeout_s;
-    bool loop, never_respawn, die_on_epipe, never_ready;
+    bool loop, as_real, never_respawn, die_on_epipe, never_ready;
 } arg = {
     .bind = "127.0.0.1",
     .data_dir = "./.search-docs",
@@ -57,10 +58,13 @@ static const struct opt options[] = {
      NULL},
     {"loop", NULL, OPT_FLAG, &arg.loop, "when all are indexed, all change and are indexed again", NULL},
     {"call-timeout", "SEC", OPT_SECONDS, &arg.call_timeout_s, "limit for one request (default 300)", NULL},
+    {"as-real", NULL, OPT_FLAG, &arg.as_real,
+     "fail as the real server: --never-respawn --die-on-epipe, 300 s for a lost answer", NULL},
     {"never-respawn", NULL, OPT_FLAG, &arg.never_respawn, "as the real server: a dead worker stays dead",
      NULL},
     {"die-on-epipe", NULL, OPT_FLAG, &arg.die_on_epipe,
      "as the real server may: end when writing to it fails", NULL},
+    {"ledger", "FILE", OPT_STRING, &arg.ledger, "append each request and what came of it, a line each", NULL},
     {"ready-after", "MS", OPT_COUNT, &arg.ready_after_ms, "open the port this late (default 500)", NULL},
     {"never-ready", NULL, OPT_FLAG, &arg.never_ready, "do everything but open the port", NULL},
     {0},
@@ -69,8 +73,10 @@ static const struct opt options[] = {
 static const struct opt_program program = {
     .name = "docs-server",
     .usage = "[options]",
-    .summary = "Stands in for a document server: GET /health, POST /rpc (getStatus, search, getStats,\n"
-               "getSectionsByPath, getSectionById). Its worker is the first `uv` in PATH.",
+    .summary =
+        "Stands in for a document server: GET /health, POST /rpc (getStatus, search, getStats,\n"
+        "getSectionsByPath, getSectionById). Its worker is the first `uv` in PATH. Every error that comes\n"
+        "from the worker is logged (`Worker error N: ...`) and counted (getStatus: worker.errors, .calls).",
     .table = options,
     .notes =
         "SIGTERM or SIGINT: closes the worker's stdin, waits up to 2 s, kills it, exits 0.\n"
@@ -175,8 +181,9 @@ static int start_worker_and_index(struct server *server)
 {
     const struct link_options link = {
         .argv = server->worker_argv,
-        .never_respawn = arg.never_respawn,
-        .die_on_epipe = arg.die_on_epipe,
+        .never_respawn = arg.never_respawn || arg.as_real,
+        .die_on_epipe = arg.die_on_epipe || arg.as_real,
+        .ledger_path = arg.ledger,
         .call_timeout_us = (int64_t)(arg.call_timeout_s * 1e6),
     };
     int result = format_worker_argv(server);

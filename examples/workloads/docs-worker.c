@@ -6,10 +6,11 @@
  * takes real memory and CPU for every document, and can be told to crash or to hang. A server that starts its
  * worker as uv --project P run python X/worker.py --model=... --db-path=... gets this program if it is found
  * in PATH under the name `uv`: everything up to the script is skipped, options behind it that are not known
- * here too, and what is special to the demo comes from the environment. Requests are answered one after the
- * other; it ends on end-of-file after the request it is working on.
+ * here too, and what is special to the demo comes from the environment. Documents are worked on one after the
+ * other, searches are answered beside them (lanes.h); on end-of-file it ends after the requests it has taken.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lanes.h"
 #include "opt.h"
 #include "sys.h"
 #include "worker-methods.h"
@@ -27,7 +29,7 @@ static struct {
     double memory_scale, time_scale, trace_from_s;
     int64_t load_ms, model_bytes, leak_bytes, work_ms, search_ms, idle_ms;
     int64_t compact_every, compact_ms, crash_after, hang_after, hang_s;
-    bool wrapper;
+    bool wrapper, calls_log;
 } arg = {
     .db_path = "./.search-docs/index",
     .model = "demo-model",
@@ -73,6 +75,8 @@ static const struct opt options[] = {
     {"hang-after", "N", OPT_COUNT, &arg.hang_after, "stop answering in the Nth addSections",
      ENV("HANG_AFTER")},
     {"hang-for", "SEC", OPT_COUNT, &arg.hang_s, "for how long (default 600)", ENV("HANG_FOR")},
+    {"calls-log", NULL, OPT_FLAG, &arg.calls_log, "append each request that arrives to DIR/calls.log",
+     ENV("CALLS_LOG")},
     {"wrapper", NULL, OPT_FLAG, &arg.wrapper, "work in a child, as uv runs python", ENV("WRAPPER")},
     {0},
 };
@@ -84,7 +88,8 @@ static struct opt_program program = {
         "Stands in for the Python worker of a document server: JSON-RPC, one object a line, on stdin and\n"
         "stdout. Growth by trace and by leak add up, and begin anew with each process.",
     .table = options,
-    .notes = "In DIR: documents.log (one line an add), requests.log, data/*.lance (one fragment an add).\n"
+    .notes = "In DIR: documents.log (one line an add), requests.log, data/*.lance (one fragment an add),\n"
+             "calls.log (METHOD, ID, PID of each request that arrived; with --calls-log).\n"
              "Exit status: 0 at end of input, 1 when memory or a pipe failed, 2 for wrong arguments.",
 };
 
@@ -166,6 +171,8 @@ static void init_growth(struct worker *worker)
 
 static void init_worker(struct worker *worker)
 {
+    pthread_mutex_init(&worker->lock, NULL);
+    pthread_cond_init(&worker->changed, NULL);
     worker->model = arg.model;
     worker->compact_every = arg.compact_every;
     worker->compact_us = arg.compact_ms * 1000;
@@ -182,22 +189,48 @@ static void init_worker(struct worker *worker)
         opt_fail(&program, "--db-path %s: %s", arg.db_path, strerror(-result));
 }
 
-/* Returns the exit status: 0 at end of input. */
+/* fd < 0: not asked for. One write a line: it is in the file or it is not. */
+static void write_down_call(int fd, const json_t *request)
+{
+    const char *method = json_string_value(json_object_get(request, "method"));
+    char *id = json_dumps(json_object_get(request, "id"), JSON_ENCODE_ANY);
+    if (fd >= 0)
+        sys_log_line(fd, "%s\t%s\t%d", method ? method : "-", id ? id : "-", (int)getpid());
+    free(id);
+}
+
+static int open_calls_log(const struct worker *worker)
+{
+    if (!arg.calls_log)
+        return -1;
+    int fd = openat(worker->db.dir_fd, "calls.log", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0)
+        opt_fail(&program, "%s/calls.log: %s", arg.db_path, strerror(errno));
+    return fd;
+}
+
+/* Until end of input. Returns the exit status. */
 static int serve(struct worker *worker)
 {
+    static struct lanes lanes; /* as main's worker */
     char *line = NULL;
     size_t room = 0;
     ssize_t n;
-    int result = 0;
-    while (result == 0 && (n = getline(&line, &room, stdin)) > 0) {
-        char *answer = worker_answer(worker, line, (size_t)n);
-        result = answer ? sys_write_all(STDOUT_FILENO, answer, strlen(answer)) : -ENOMEM;
-        free(answer);
+    int calls_fd = open_calls_log(worker);
+    int result = lanes_start(&lanes, worker);
+    if (result < 0) {
+        sys_log_line(STDERR_FILENO, "thread: %s", strerror(-result));
+        return 1;
+    }
+    while ((n = getline(&line, &room, stdin)) > 0) {
+        json_error_t error;
+        json_t *request = json_loadb(line, (size_t)n, 0, &error);
+        write_down_call(calls_fd, request);
+        lanes_take(&lanes, request, &error);
     }
     free(line);
-    if (result < 0)
-        sys_log_line(STDERR_FILENO, "stdout: %s", strerror(-result));
-    return result < 0 ? 1 : 0;
+    lanes_finish(&lanes);
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -205,6 +238,7 @@ int main(int argc, char **argv)
     static struct worker worker; /* its threads may look at it until the process is gone */
     read_arguments(argc, argv);
     signal(SIGPIPE, SIG_IGN);
+    json_object_seed(0); /* before any thread, as jansson asks */
     if (arg.wrapper)
         become_child_of_wrapper();
     init_worker(&worker);

@@ -23,20 +23,16 @@ static json_t *path_and_hash(const struct document *document)
     return json_pack("{s:s, s:s}", "documentPath", document->path, "documentHash", document->hash);
 }
 
-/* Calls with params, whose reference it takes. On an answered error, logs it and returns LINK_ERROR. */
+/* Calls with params, whose reference it takes. An answered error (LINK_ERROR) is logged by the link's ledger. */
 static int call(struct indexer *indexer, const char *method, json_t *params, json_t **ret_answer)
 {
     json_t *answer = NULL;
     int result = link_call(indexer->link, method, params, &answer);
     json_decref(params);
-    if (result == LINK_ERROR) {
-        char *text = json_dumps(answer, JSON_COMPACT);
-        sys_log_line(STDOUT_FILENO, "[IndexWorker] %s: %s", method, text ? text : "");
-        free(text);
+    if (result == LINK_ERROR)
         json_decref(answer);
-    } else if (result == 0) {
+    else if (result == 0)
         *ret_answer = answer;
-    }
     return result;
 }
 

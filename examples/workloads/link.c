@@ -32,6 +32,7 @@ enum {
 
 struct link_call {
     int64_t id;
+    const char *method;
     int64_t generation; /* the worker it is meant for: the next one must not get it as well */
     bool done;
     int result;
@@ -131,17 +132,18 @@ static int write_line(struct link *link, int64_t generation, const char *text, s
     return 0;
 }
 
-static int send_request(struct link *link, const struct link_call *call, const char *method, json_t *params,
-                        int64_t due_us)
+static int send_request(struct link *link, const struct link_call *call, json_t *params, int64_t due_us)
 {
-    json_t *request = json_pack("{s:s, s:I, s:s, s:o}", "jsonrpc", "2.0", "id", (json_int_t)call->id,
-                                "method", method, "params", params ? json_incref(params) : json_object());
+    json_t *request =
+        json_pack("{s:s, s:I, s:s, s:o}", "jsonrpc", "2.0", "id", (json_int_t)call->id, "method",
+                  call->method, "params", params ? json_incref(params) : json_object());
     char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
     json_decref(request);
     if (!text)
         return -ENOMEM;
     size_t length = strlen(text);
     text[length] = '\n'; /* in the place of the NUL: the line is sent by length */
+    ledger_write(&link->ledger, LEDGER_ASK, call->id, call->method, NULL);
     pthread_mutex_lock(&link->write_lock);
     int result = write_line(link, call->generation, text, length + 1, due_us);
     pthread_mutex_unlock(&link->write_lock);
@@ -156,13 +158,13 @@ static bool wait_changed(struct link *link, int64_t due_us)
     return pthread_cond_timedwait(&link->changed, &link->lock, &due) != ETIMEDOUT;
 }
 
-/* Under lock. */
-static int wait_ready(struct link *link, int64_t due_us)
+/* Under lock: waits for a worker, and for the pipe to be free. */
+static int wait_turn(struct link *link, int64_t due_us)
 {
     for (;;) {
         if (atomic_load(&link->stopping))
             return -ESHUTDOWN;
-        if (link->state == LINK_READY)
+        if (link->state == LINK_READY && !link->writing)
             return 0;
         if (link->state == LINK_GONE)
             return -ENOTCONN;
@@ -171,25 +173,46 @@ static int wait_ready(struct link *link, int64_t due_us)
     }
 }
 
+/* On success the call is pending, and it is this caller's turn to write. */
+static int begin_call(struct link *link, struct link_call *call, int64_t due_us)
+{
+    pthread_mutex_lock(&link->lock);
+    int result = wait_turn(link, due_us);
+    if (result == 0) {
+        link->writing = true;
+        call->id = link->next_id++;
+        call->generation = link->generation;
+        call->next = link->pending;
+        link->pending = call;
+    }
+    pthread_mutex_unlock(&link->lock);
+    return result;
+}
+
+/* Under lock: what became of a call that was not answered. */
+static void write_down_failure(struct link *link, const struct link_call *call)
+{
+    if (call->result >= 0)
+        return; /* written down with its answer */
+    ledger_write(&link->ledger,
+                 call->result == -ETIMEDOUT   ? LEDGER_TIMEOUT
+                 : call->result == -ESHUTDOWN ? LEDGER_STOPPED
+                                              : LEDGER_LOST,
+                 call->id, call->method, strerror(-call->result));
+}
+
 static int call_until(struct link *link, const char *method, json_t *params, json_t **ret_answer,
                       int64_t due_us)
 {
-    struct link_call call = {0};
-    pthread_mutex_lock(&link->lock);
-    int result = wait_ready(link, due_us);
-    if (result < 0) {
-        pthread_mutex_unlock(&link->lock);
+    struct link_call call = {.method = method};
+    int result = begin_call(link, &call, due_us);
+    if (result < 0)
         return result;
-    }
-    call.id = link->next_id++;
-    call.generation = link->generation;
-    call.next = link->pending;
-    link->pending = &call;
-    pthread_mutex_unlock(&link->lock);
-
-    result = send_request(link, &call, method, params, due_us);
+    result = send_request(link, &call, params, due_us);
 
     pthread_mutex_lock(&link->lock);
+    link->writing = false;
+    pthread_cond_broadcast(&link->changed);
     if (result < 0 && !call.done)
         finish_call(&call, result, NULL);
     while (!call.done && wait_changed(link, due_us))
@@ -197,6 +220,7 @@ static int call_until(struct link *link, const char *method, json_t *params, jso
     if (!call.done)
         finish_call(&call, -ETIMEDOUT, NULL);
     forget_call(link, &call);
+    write_down_failure(link, &call);
     pthread_mutex_unlock(&link->lock);
     if (call.result >= 0)
         *ret_answer = call.answer;
@@ -222,13 +246,19 @@ int link_call_again(struct link *link, const char *method, json_t *params, json_
 
 /* ---- the keeper: answers and log lines ---- */
 
-static void handshake_answered(struct link *link, bool ok, json_t *error)
+static void write_down_answer(struct link *link, int64_t id, const char *method, const json_t *error)
 {
-    if (!ok) {
-        char *text = json_dumps(error, JSON_COMPACT);
-        sys_log_line(STDOUT_FILENO, "[DBEngine] %s failed, again in 200 ms: %s",
-                     handshake[link->handshake_step], text ? text : "");
-        free(text);
+    char *text = error ? json_dumps(error, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    ledger_write(&link->ledger, error ? LEDGER_ERROR : LEDGER_RESULT, id, method, text);
+    free(text);
+}
+
+static void handshake_answered(struct link *link, const json_t *error)
+{
+    write_down_answer(link, link->handshake_id, handshake[link->handshake_step], error);
+    link->handshake_id = 0;
+    if (error) {
+        sys_log_line(STDOUT_FILENO, "[DBEngine] %s failed, again in 200 ms", handshake[link->handshake_step]);
         link->handshake_retry_us = sys_now_us() + HANDSHAKE_RETRY_US;
         return;
     }
@@ -252,8 +282,16 @@ static void handshake_go_on(struct link *link)
     pthread_mutex_lock(&link->lock);
     link->handshake_id = link->next_id++;
     pthread_mutex_unlock(&link->lock);
-    const struct link_call call = {.id = link->handshake_id, .generation = link->generation};
-    (void)send_request(link, &call, handshake[link->handshake_step], NULL, sys_now_us() + 1000000);
+    const struct link_call call = {
+        .id = link->handshake_id, .method = handshake[link->handshake_step], .generation = link->generation};
+    (void)send_request(link, &call, NULL, sys_now_us() + 1000000);
+}
+
+/* An answer to no open id: a second one, one nobody waits for any more, or one to what was never asked. */
+static void refuse_answer(struct link *link, int64_t id, bool asked)
+{
+    ledger_write(&link->ledger, LEDGER_STRAY, id, NULL,
+                 asked ? "answered already, or given up" : "never asked");
 }
 
 /* Takes the reference to answer. */
@@ -261,16 +299,28 @@ static void answer_call(struct link *link, int64_t id, int result, json_t *answe
 {
     pthread_mutex_lock(&link->lock);
     struct link_call *call = link->pending;
+    bool asked = id > 0 && id < link->next_id;
     while (call && call->id != id)
         call = call->next;
-    if (call && !call->done) {
+    bool open = call && !call->done;
+    if (open) {
+        write_down_answer(link, id, call->method, result == 0 ? NULL : answer);
         finish_call(call, result, answer);
-        answer = NULL;
         link->backoff_us = BACKOFF_FIRST_US; /* it did useful work */
         pthread_cond_broadcast(&link->changed);
     }
     pthread_mutex_unlock(&link->lock);
-    json_decref(answer); /* nobody waits for it any more */
+    if (open)
+        return;
+    refuse_answer(link, id, asked);
+    json_decref(answer);
+}
+
+static void take_garbage(struct link *link, const char *line, size_t length)
+{
+    char text[200];
+    snprintf(text, sizeof text, "%.*s", (int)(length < sizeof text ? length : sizeof text - 1), line);
+    ledger_write(&link->ledger, LEDGER_GARBAGE, 0, NULL, text);
 }
 
 /* The answer's value is cut off its message here, so that keeper and caller never share a JSON value. */
@@ -284,11 +334,10 @@ static void take_answer(struct link *link, const char *line, size_t length)
     json_incref(value);
     json_decref(message);
     if (!usable) {
-        sys_log_line(STDOUT_FILENO, "[DBEngine] not an answer: %.*s", (int)(length < 200 ? length : 200),
-                     line);
+        take_garbage(link, line, length);
         json_decref(value);
-    } else if (number == link->handshake_id && link->handshake_step < HANDSHAKE_STEPS) {
-        handshake_answered(link, result != NULL, value);
+    } else if (number == link->handshake_id && number > 0) {
+        handshake_answered(link, result ? NULL : value);
         json_decref(value);
     } else {
         answer_call(link, number, result ? 0 : LINK_ERROR, value);
@@ -429,13 +478,17 @@ static int follow_worker(struct link *link)
     return 0;
 }
 
-static void log_exit(int status)
+static void log_exit(struct link *link, int status)
 {
+    char text[80];
     if (WIFSIGNALED(status))
-        sys_log_line(STDOUT_FILENO, "Python worker exited with code null, signal SIG%s",
-                     sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
+        snprintf(text, sizeof text, "exited with code null, signal SIG%s",
+                 sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
     else
-        sys_log_line(STDOUT_FILENO, "Python worker exited with code %d, signal null", WEXITSTATUS(status));
+        snprintf(text, sizeof text, "exited with code %d, signal null", WEXITSTATUS(status));
+    sys_log_line(STDOUT_FILENO, "Python worker %s", text);
+    if (!atomic_load(&link->stopping))
+        ledger_write(&link->ledger, LEDGER_ENDED, 0, NULL, text);
 }
 
 static void reap_worker(struct link *link)
@@ -443,7 +496,7 @@ static void reap_worker(struct link *link)
     int status = 0;
     while (waitpid(link->pid, &status, 0) < 0 && errno == EINTR)
         ;
-    log_exit(status);
+    log_exit(link, status);
 }
 
 /* What is left of a worker: pipes, half lines, and calls nobody will answer. */
@@ -455,6 +508,11 @@ static void clean_up_worker(struct link *link)
     close_fd(&link->stderr_fd);
     close_fd(&link->pid_fd);
     link->out_lines.size = link->err_lines.size = 0;
+    if (link->handshake_id)
+        ledger_write(&link->ledger, LEDGER_LOST, link->handshake_id, handshake[link->handshake_step],
+                     "the worker ended");
+    link->handshake_id = 0;
+    link->handshake_retry_us = 0;
     pthread_mutex_lock(&link->lock);
     link->pid = 0;
     link->state = link->options.never_respawn ? LINK_GONE : LINK_WAITING;
@@ -537,10 +595,13 @@ int link_start(struct link *link, const struct link_options *options)
                           .stderr_fd = -1,
                           .pid_fd = -1};
     init_conditions(link);
+    int result = ledger_open(&link->ledger, options->ledger_path);
+    if (result < 0)
+        return result;
     link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (link->wake_fd < 0)
         return -errno;
-    int result = start_worker(link);
+    result = start_worker(link);
     if (result < 0)
         return result;
     return -pthread_create(&link->keeper, NULL, keep, link);

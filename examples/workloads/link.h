@@ -3,15 +3,17 @@
  * link: a worker process behind two pipes, and calls to it.
  *
  * One thread, the keeper, owns the process: it reads answers and log lines, sees the worker end, and starts
- * the next one. Callers block in link_call() on their own threads. Ids only grow, over all workers of this
- * server, so that an answer that comes late never fits another call. After a start the keeper makes the
- * handshake (ping until it is answered, then initModel) before calls go out.
+ * the next one. Callers block in link_call() on their own threads. Ids only grow, in the order the requests go
+ * down the pipe and over all workers of this server, so that an answer that comes late never fits another
+ * call. After a start the keeper makes the handshake (ping until it is answered, then initModel) before calls
+ * go out. All that is asked and all that comes back goes through the ledger: an answer belongs to exactly one
+ * open id, or it is an error.
  *
  *   STARTING --handshake answered--> READY --process ended--> WAITING --back-off over--> STARTING
  *                                                \--never_respawn--> GONE
  *
- * Invariants: at most one worker at a time; the write end of its stdin is closed only under write_lock; a
- * call is in the pending list exactly while its caller waits.
+ * Invariants: at most one worker at a time; the write end of its stdin is closed only under write_lock; no
+ * call gets an id while another one writes; a call is in the pending list exactly while its caller waits.
  */
 #ifndef WORKLOADS_LINK_H
 #define WORKLOADS_LINK_H
@@ -23,6 +25,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "ledger.h"
+
 enum link_state { LINK_STARTING, LINK_READY, LINK_WAITING, LINK_GONE };
 
 struct link_options {
@@ -30,6 +34,7 @@ struct link_options {
     bool never_respawn;
     bool die_on_epipe;
     int64_t call_timeout_us;
+    const char *ledger_path; /* NULL: what is asked and answered is only counted */
 };
 
 struct link_call;
@@ -41,7 +46,8 @@ struct line_buffer {
 
 struct link {
     struct link_options options;
-    pthread_mutex_t lock; /* state, pid, restarts, pending, next_id, backoff_us */
+    struct ledger ledger;
+    pthread_mutex_t lock; /* state, pid, restarts, pending, writing, next_id, backoff_us */
     pthread_cond_t changed;
     enum link_state state;
     pid_t pid;
@@ -49,6 +55,7 @@ struct link {
     int64_t next_id;
     int64_t backoff_us;
     struct link_call *pending;
+    bool writing; /* a call has the pipe: the next one gets its id after it */
 
     pthread_mutex_t write_lock; /* stdin_fd */
     int stdin_fd;
@@ -62,7 +69,7 @@ struct link {
     int stdout_fd, stderr_fd, pid_fd;
     struct line_buffer out_lines, err_lines;
     int handshake_step;
-    int64_t handshake_id;
+    int64_t handshake_id;       /* of the request that is not answered yet; 0: none */
     int64_t handshake_retry_us; /* 0: no retry due */
 };
 

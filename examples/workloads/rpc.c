@@ -72,6 +72,15 @@ static const char *failure_text(int result)
     }
 }
 
+/* What came back from the worker since this server began: asked, result, error, stray and so on. */
+static json_t *calls_json(const int64_t *count)
+{
+    json_t *calls = json_object();
+    for (int i = 0; i < LEDGER_EVENT_COUNT; i++)
+        json_object_set_new(calls, ledger_event_name(i), json_integer(count[i]));
+    return calls;
+}
+
 static json_t *status_result(struct rpc *rpc, const struct indexer_status *index)
 {
     struct link_status worker = link_status(rpc->link);
@@ -81,11 +90,14 @@ static json_t *status_result(struct rpc *rpc, const struct indexer_status *index
                                (int)index->syncing, "requests", requests);
     json_t *totals = json_pack("{s:I, s:I}", "totalDocuments", (json_int_t)index->documents_count,
                                "totalSections", (json_int_t)index->sections_count);
+    int64_t count[LEDGER_EVENT_COUNT];
+    int64_t errors_count = ledger_read(&rpc->link->ledger, count);
     json_t *workers =
-        json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "running", worker.state == LINK_READY, "processing",
-                  (json_int_t)index->processing_count, "queue", (json_int_t)index->queue_count, "restarts",
-                  (json_int_t)worker.restarts_count, "pid", (json_int_t)worker.pid, "failed",
-                  (json_int_t)index->failed_count, "requeued", (json_int_t)index->requeued_count);
+        json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "running", worker.state == LINK_READY,
+                  "processing", (json_int_t)index->processing_count, "queue", (json_int_t)index->queue_count,
+                  "restarts", (json_int_t)worker.restarts_count, "pid", (json_int_t)worker.pid, "failed",
+                  (json_int_t)index->failed_count, "requeued", (json_int_t)index->requeued_count, "errors",
+                  (json_int_t)errors_count, "calls", calls_json(count));
     return json_pack("{s:o, s:o, s:o}", "server", server, "index", totals, "worker", workers);
 }
 

@@ -80,22 +80,42 @@ static json_t *ping(struct worker *worker, json_t *params, struct failure *failu
     return json_pack("{s:s}", "status", "ok");
 }
 
-/* Loads on first use, as the real worker does: a search before initModel is slow, not wrong. */
-static int load_model(struct worker *worker)
+static void set_model_state(struct worker *worker, enum worker_model state)
 {
-    int result = worker->model_loaded ? 0 : growth_load_model(&worker->growth);
-    worker->model_loaded = result == 0;
-    return result;
+    pthread_mutex_lock(&worker->lock);
+    worker->model_state = state;
+    pthread_cond_broadcast(&worker->changed);
+    pthread_mutex_unlock(&worker->lock);
+}
+
+static enum worker_model model_state(struct worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    enum worker_model state = worker->model_state;
+    pthread_mutex_unlock(&worker->lock);
+    return state;
 }
 
 static json_t *init_model(struct worker *worker, json_t *params, struct failure *failure)
 {
     (void)params;
-    int result = load_model(worker);
+    int result = model_state(worker) == WORKER_MODEL_LOADED ? 0 : growth_load_model(&worker->growth);
+    set_model_state(worker, result == 0 ? WORKER_MODEL_LOADED : WORKER_MODEL_FAILED);
     if (result < 0)
         return fail(failure, "model: %s", strerror(-result));
     return json_pack("{s:b, s:s, s:i}", "success", 1, "model_name", worker->model, "dimension",
                      VECTOR_DIMENSION);
+}
+
+/* Under lock. A request that came behind initModel waits for it; one that came without is refused. */
+static bool wait_model(struct worker *worker, struct failure *failure)
+{
+    while (worker->model_state == WORKER_MODEL_ASKED)
+        pthread_cond_wait(&worker->changed, &worker->lock);
+    if (worker->model_state == WORKER_MODEL_LOADED)
+        return true;
+    fail(failure, "Model not initialized: initModel must come first");
+    return false;
 }
 
 /* ---- sections ---- */
@@ -121,6 +141,7 @@ static void append_sections(const struct docdb *db, json_t *list, const char *pa
         json_array_append_new(list, section_json(path, hash, i, dirty));
 }
 
+/* Under lock, and kept: nothing else is answered either. */
 static void hang_on_purpose(struct worker *worker)
 {
     if (worker->hang_after > 0 && worker->add_count == worker->hang_after) {
@@ -143,8 +164,10 @@ static void compact_if_due(struct worker *worker)
     if (worker->compact_every <= 0 || worker->add_count % worker->compact_every != 0)
         return;
     sys_log_line(STDERR_FILENO, "Compacting table (add_count=%lld)...", (long long)worker->add_count);
+    pthread_mutex_unlock(&worker->lock); /* only this lane changes the database */
     sys_burn_cpu_us(worker->compact_us);
     int result = docdb_compact(&worker->db);
+    pthread_mutex_lock(&worker->lock);
     if (result < 0)
         sys_log_line(STDERR_FILENO, "Warning: Compaction failed: %s", strerror(-result));
     else
@@ -166,8 +189,10 @@ static size_t add_run(struct worker *worker, json_t *sections, size_t first, str
             break;
         end++;
     }
+    pthread_mutex_unlock(&worker->lock);
     sys_burn_cpu_us(worker->work_us);
     int result = growth_add_document(&worker->growth);
+    pthread_mutex_lock(&worker->lock);
     if (result == 0)
         result = docdb_add(&worker->db, path, hash, (int64_t)(end - first));
     if (result < 0)
@@ -175,10 +200,13 @@ static size_t add_run(struct worker *worker, json_t *sections, size_t first, str
     return result < 0 ? 0 : end;
 }
 
+/* Under lock, which is free meanwhile: a slow disk is not to hold up searches. */
 static int write_fragment(struct worker *worker, json_t *sections)
 {
     char *content = json_dumps(sections, JSON_COMPACT);
+    pthread_mutex_unlock(&worker->lock);
     int result = content ? docdb_write_fragment(&worker->db, content) : -ENOMEM;
+    pthread_mutex_lock(&worker->lock);
     free(content);
     return result;
 }
@@ -188,13 +216,10 @@ static json_t *add_sections(struct worker *worker, json_t *params, struct failur
     json_t *sections = json_object_get(params, "sections");
     if (json_array_size(sections) == 0)
         return fail(failure, "sections parameter is required");
-    int result = load_model(worker);
-    if (result < 0)
-        return fail(failure, "model: %s", strerror(-result));
     worker->add_count++;
     hang_on_purpose(worker);
     crash_on_purpose(worker, WORKER_CRASH_BEFORE_WRITE);
-    result = write_fragment(worker, sections);
+    int result = write_fragment(worker, sections);
     if (result < 0)
         return fail(failure, "fragment: %s", strerror(-result));
     for (size_t i = 0; i < json_array_size(sections);) {
@@ -212,10 +237,9 @@ static json_t *search(struct worker *worker, json_t *params, struct failure *fai
     const char *query = need_string(params, "query", failure), *path;
     if (!query)
         return NULL;
-    int result = load_model(worker);
-    if (result < 0)
-        return fail(failure, "model: %s", strerror(-result));
+    pthread_mutex_unlock(&worker->lock);
     sys_burn_cpu_us(worker->search_us);
+    pthread_mutex_lock(&worker->lock);
     json_t *results = json_array(), *hashes;
     int64_t limit = limit_of(params, SEARCH_LIMIT);
     json_object_foreach(worker->db.documents, path, hashes)
@@ -478,34 +502,69 @@ static json_t *get_paths_with_status(struct worker *worker, json_t *params, stru
 
 /* ---- one line in, one line out ---- */
 
-static const struct {
+static const struct method {
     const char *name;
     method_fn *call;
+    enum worker_lane lane;
+    bool early; /* answered without a model, and without the lock */
 } methods[] = {
-    {"ping", ping},
-    {"initModel", init_model},
-    {"addSections", add_sections},
-    {"search", search},
-    {"getSectionsByPath", get_sections_by_path},
-    {"getSectionById", get_section_by_id},
-    {"deleteSectionsByPath", delete_sections_by_path},
-    {"findSectionsByPathAndHash", find_sections_by_path_and_hash},
-    {"deleteSectionsByPathExceptHash", delete_sections_by_path_except_hash},
-    {"markDirty", mark_dirty},
-    {"getDirtySections", get_dirty_sections},
-    {"getStats", get_stats},
-    {"createIndexRequest", create_index_request},
-    {"findIndexRequests", find_index_requests},
-    {"countIndexRequests", count_index_requests},
-    {"updateIndexRequest", update_index_request},
-    {"updateManyIndexRequests", update_many_index_requests},
-    {"getPathsWithStatus", get_paths_with_status},
+    {"ping", ping, WORKER_LANE_QUICK, true},
+    {"initModel", init_model, WORKER_LANE_WORK, true},
+    {"addSections", add_sections, WORKER_LANE_WORK, false},
+    {"search", search, WORKER_LANE_QUICK, false},
+    {"getSectionsByPath", get_sections_by_path, WORKER_LANE_WORK, false},
+    {"getSectionById", get_section_by_id, WORKER_LANE_WORK, false},
+    {"deleteSectionsByPath", delete_sections_by_path, WORKER_LANE_WORK, false},
+    {"findSectionsByPathAndHash", find_sections_by_path_and_hash, WORKER_LANE_WORK, false},
+    {"deleteSectionsByPathExceptHash", delete_sections_by_path_except_hash, WORKER_LANE_WORK, false},
+    {"markDirty", mark_dirty, WORKER_LANE_WORK, false},
+    {"getDirtySections", get_dirty_sections, WORKER_LANE_WORK, false},
+    {"getStats", get_stats, WORKER_LANE_WORK, false},
+    {"createIndexRequest", create_index_request, WORKER_LANE_WORK, false},
+    {"findIndexRequests", find_index_requests, WORKER_LANE_WORK, false},
+    {"countIndexRequests", count_index_requests, WORKER_LANE_WORK, false},
+    {"updateIndexRequest", update_index_request, WORKER_LANE_WORK, false},
+    {"updateManyIndexRequests", update_many_index_requests, WORKER_LANE_WORK, false},
+    {"getPathsWithStatus", get_paths_with_status, WORKER_LANE_WORK, false},
 };
+
+/* NULL: there is no such method, or the request names none. */
+static const struct method *method_of(const json_t *request)
+{
+    const char *name = json_string_value(json_object_get(request, "method"));
+    for (size_t i = 0; name && i < sizeof methods / sizeof methods[0]; i++)
+        if (strcmp(methods[i].name, name) == 0)
+            return &methods[i];
+    return NULL;
+}
+
+enum worker_lane worker_accept(struct worker *worker, const json_t *request)
+{
+    const struct method *method = method_of(request);
+    if (method && method->call == init_model) {
+        pthread_mutex_lock(&worker->lock);
+        if (worker->model_state != WORKER_MODEL_LOADED)
+            worker->model_state = WORKER_MODEL_ASKED;
+        pthread_mutex_unlock(&worker->lock);
+    }
+    return method ? method->lane : WORKER_LANE_WORK;
+}
 
 static json_t *error_answer(json_t *id, int code, const char *message)
 {
     return json_pack("{s:s, s:O?, s:{s:i, s:s}}", "jsonrpc", "2.0", "id", id, "error", "code", code,
                      "message", message);
+}
+
+static json_t *run_method(struct worker *worker, const struct method *method, json_t *params,
+                          struct failure *failure)
+{
+    if (method->early)
+        return method->call(worker, params, failure);
+    pthread_mutex_lock(&worker->lock);
+    json_t *result = wait_model(worker, failure) ? method->call(worker, params, failure) : NULL;
+    pthread_mutex_unlock(&worker->lock);
+    return result;
 }
 
 static json_t *call_method(struct worker *worker, json_t *request)
@@ -515,33 +574,30 @@ static json_t *call_method(struct worker *worker, json_t *request)
     struct failure failure = {""};
     if (!name)
         return error_answer(id, RPC_INVALID, "Invalid request: no method");
-    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
-        if (strcmp(methods[i].name, name) != 0)
-            continue;
-        json_t *result = methods[i].call(worker, json_object_get(request, "params"), &failure);
-        if (result)
-            return json_pack("{s:s, s:O?, s:o}", "jsonrpc", "2.0", "id", id, "result", result);
-        sys_log_line(STDERR_FILENO, "Error in %s: %s", name, failure.text);
-        return error_answer(id, RPC_INTERNAL, failure.text[0] ? failure.text : "out of memory");
+    const struct method *method = method_of(request);
+    if (!method) {
+        snprintf(failure.text, sizeof failure.text, "Method not found: %.128s", name);
+        return error_answer(id, RPC_NO_METHOD, failure.text);
     }
-    snprintf(failure.text, sizeof failure.text, "Method not found: %.128s", name);
-    return error_answer(id, RPC_NO_METHOD, failure.text);
+    json_t *result = run_method(worker, method, json_object_get(request, "params"), &failure);
+    if (result)
+        return json_pack("{s:s, s:O?, s:o}", "jsonrpc", "2.0", "id", id, "result", result);
+    sys_log_line(STDERR_FILENO, "Error in %s: %s", name, failure.text);
+    return error_answer(id, RPC_INTERNAL, failure.text[0] ? failure.text : "out of memory");
 }
 
 /* `id` must stand in every answer, null included; json_pack's "O?" turns a missing one into null. */
-char *worker_answer(struct worker *worker, const char *line, size_t length)
+char *worker_answer(struct worker *worker, json_t *request, const char *parse_error)
 {
-    json_error_t error;
-    json_t *request = json_loadb(line, length, 0, &error), *answer;
+    json_t *answer;
     if (!request)
-        answer = error_answer(NULL, RPC_PARSE, error.text);
+        answer = error_answer(NULL, RPC_PARSE, parse_error);
     else if (!json_is_object(request))
         answer = error_answer(NULL, RPC_INVALID, "Invalid request: not an object");
     else
         answer = call_method(worker, request);
     char *text = answer ? json_dumps(answer, JSON_COMPACT) : NULL, *result = NULL;
     json_decref(answer);
-    json_decref(request);
     if (text && asprintf(&result, "%s\n", text) < 0)
         result = NULL;
     free(text);

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "beside.h"
 #include "gates.h"
 #include "reclaim.h"
 #include "weir/base/log.h"
@@ -247,6 +248,8 @@ void actuate(struct supervisor *s, const struct decision *d)
         do_clean(u, d);
     else if (d->kind == DECISION_NOTIFY)
         do_notify(u, d);
+    else if (d->kind == DECISION_PREPARE)
+        beside_prepare(u, d);
     else if (d->kind == DECISION_DRAIN)
         do_drain(u, d);
     else if (d->kind == DECISION_RECLAIM || d->kind == DECISION_RECLAIM_MORE)

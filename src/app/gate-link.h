@@ -26,6 +26,20 @@ struct gate_link {
     struct gate_method method[GATE_METHODS_MAX];
 };
 
+#define FOR_EACH_LINK(u, l)                                                                                  \
+    for (struct gate_link *l = (u)->s->gate_links; l; l = l->next)                                           \
+        if (l->unit == (u)->index)
+
+/* gate-told.c */
+void gate_told_welcome(struct gate_link *l);
+/* Of its unit, to one that connected anew: it has undone every order. */
+void gate_told_order_in_force(struct gate_link *l);
+
+/* False: no gate is connected. */
+bool gate_told_prepare(struct unit_runtime *u);
+/* GO or REFUSE to a child that is to be prepared beside the present one, in u->next_cgroup. */
+void gate_told_beside(struct gate_link *l, struct unit_runtime *u, bool go, const char *text);
+
 /* gate-figures.c */
 void gate_figures_take(struct gate_link *l, const struct gate_method *m);
 /* Methods that changed, as rows; `all`: the link ends. */

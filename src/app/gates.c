@@ -29,9 +29,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "beside.h"
 #include "weir/base/cleanup.h"
 #include "weir/base/log.h"
 #include "wrap.h"
+#include "wrap_protocol.h"
 
 #define GATE_LINKS_MAX     64  /* chosen: bounds fds, as the waiting wrapped commands are bounded */
 #define GATE_ACCEPTS_PER_S 100 /* chosen: a gate tries twice a second; a flood of strangers costs no more */
@@ -44,10 +46,6 @@ static struct unit_runtime *unit_of(const struct gate_link *l)
 {
     return l->unit == UNIT_NONE ? NULL : &l->s->units[l->unit];
 }
-
-#define FOR_EACH_LINK(u, l)                                                                                  \
-    for (struct gate_link *l = (u)->s->gate_links; l; l = l->next)                                           \
-        if (l->unit == (u)->index)
 
 bool gates_has(const struct unit_runtime *u)
 {
@@ -83,11 +81,34 @@ static bool is_dead(const struct gate_link *l)
            state == 'X';
 }
 
+bool gates_are_lost(const struct unit_runtime *u)
+{
+    int status;
+    if (!u->gated || gates_exit_status(u, &status))
+        return false;
+    FOR_EACH_LINK(u, l)
+    {
+        if (!is_dead(l))
+            return false;
+    }
+    return true;
+}
+
+/* A gate's last words may still be unread when this ends. */
+static void take_last_figures(struct gate_link *l)
+{
+    struct gate_says_message m;
+    while (l->unit != UNIT_NONE && recv(l->fd, &m, sizeof(m), MSG_DONTWAIT | MSG_TRUNC) == (ssize_t)sizeof(m))
+        if (m.version == GATE_LINK_VERSION && m.kind == GATE_SAYS_METHOD)
+            gate_figures_take(l, &m.method_figures);
+}
+
 static void link_free(struct gate_link *l)
 {
     struct unit_runtime *u = unit_of(l);
     struct gate_link **p = &l->s->gate_links;
     bool dead = is_dead(l);
+    take_last_figures(l);
     gate_figures_store(l, true);
     wrap_forget_gate(l->s, l);
     while (*p != l)
@@ -99,190 +120,10 @@ static void link_free(struct gate_link *l)
     free(l);
     if (!u || gates_has(u))
         return;
+    beside_discard(u);
     drained_if_all(u);
     /* a process closes its sockets a moment before it is seen to be dead */
     u->gate_lost_us = dead ? 1 : now_us();
-}
-
-static void send_message(struct gate_link *l, struct gate_told_message *m, int fd)
-{
-    union {
-        char buffer[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = {0};
-    struct iovec part = {.iov_base = m, .iov_len = sizeof(*m)};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    m->version = GATE_LINK_VERSION;
-    if (fd >= 0) {
-        message.msg_control = control.buffer;
-        message.msg_controllen = sizeof(control.buffer);
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(header), &fd, sizeof(int));
-    }
-    /* one that does not take it is found dead, or hung, by its link: shut it, and the loop closes it */
-    if (sendmsg(l->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-        (void)shutdown(l->fd, SHUT_RDWR);
-}
-
-static struct gate_told_message *told(enum gate_told kind, uint32_t generation)
-{
-    struct gate_told_message *m = calloc(1, sizeof(*m));
-    if (m) {
-        m->kind = kind;
-        m->generation = generation;
-    }
-    return m;
-}
-
-static void tell_all(struct unit_runtime *u, struct gate_told_message *m)
-{
-    FOR_EACH_LINK(u, l)
-    {
-        send_message(l, m, -1);
-    }
-}
-
-static void tell_simple(struct unit_runtime *u, enum gate_told kind, const char *text)
-{
-    _cleanup_free_ struct gate_told_message *m = gates_has(u) ? told(kind, u->generation) : NULL;
-    if (!m)
-        return;
-    m->follows = 1;
-    (void)snprintf(m->text, sizeof(m->text), "%s", text);
-    tell_all(u, m);
-}
-
-/* ------------------------------------------------ to the gates ------------------------------------------------ */
-
-static uint32_t copy_names(char (*ret)[GATE_NAME_MAX], char *const *names)
-{
-    uint32_t count = 0;
-    for (; names && names[count] && count < GATE_LIST_MAX; count++)
-        (void)snprintf(ret[count], GATE_NAME_MAX, "%s", names[count]);
-    return count;
-}
-
-static void send_welcome(struct gate_link *l)
-{
-    const struct unit_runtime *u = unit_of(l);
-    const struct config_unit *c = u->config;
-    const struct unit_policy *p = &l->s->policy_units[u->index];
-    _cleanup_free_ struct gate_told_message *m = told(GATE_TOLD_WELCOME, u->generation);
-    if (!m)
-        return;
-    struct gate_settings *g = &m->settings;
-    g->format = c->gate == CONFIG_GATE_LINES ? GATE_FORMAT_LINES : GATE_FORMAT_JSONL;
-    g->replay_max = c->gate_replay_max;
-    g->respawn_clean = p->restart == UNIT_RESTART_ALWAYS;
-    g->patience_us = p->ladder.hold_max_us;
-    g->memory_bytes = c->gate_memory_bytes;
-    g->handshake_count = copy_names(g->handshake, c->gate_handshake);
-    g->replay_count = copy_names(g->replay, c->gate_replay);
-    if (strlen(l->s->config->state_dir) < sizeof(g->spool_dir)) /* else the gate finds a place itself */
-        (void)snprintf(g->spool_dir, sizeof(g->spool_dir), "%s", l->s->config->state_dir);
-    send_message(l, m, -1);
-}
-
-void gates_tell_settings(struct supervisor *s)
-{
-    for (struct gate_link *l = s->gate_links; l; l = l->next)
-        if (l->unit != UNIT_NONE)
-            send_welcome(l);
-}
-
-static void fill_order(struct gate_told_message *m, const struct decision *d)
-{
-    static const enum gate_order orders[DECISION_KIND_COUNT] = {
-        [DECISION_PACE] = GATE_ORDER_PACE,
-        [DECISION_HOLD] = GATE_ORDER_HOLD,
-        [DECISION_DRAIN] = GATE_ORDER_DRAIN,
-        [DECISION_RELEASE] = GATE_ORDER_RELEASE,
-    };
-    m->order = orders[d->kind];
-    m->order_id = d->id;
-    if (d->kind == DECISION_PACE) {
-        m->inflight = d->amount[0] < UINT32_MAX ? (uint32_t)d->amount[0] : UINT32_MAX;
-        m->interval_us = d->amount[1];
-    }
-}
-
-int gates_order(struct unit_runtime *u, const struct decision *d, struct err *reterr)
-{
-    if (!gates_has(u))
-        return err_set(reterr, -ENOTCONN, "no gate is connected");
-    /* what held requests back is undone with the worker that is drained: the next one begins free */
-    if (d->kind == DECISION_RELEASE && u->gate_order.kind == DECISION_DRAIN &&
-        u->gate_order.generation == u->generation)
-        return 0;
-    _cleanup_free_ struct gate_told_message *m = told(GATE_TOLD_ORDER, u->generation);
-    if (!m)
-        return -ENOMEM;
-    u->gate_order = *d;
-    if (d->kind == DECISION_DRAIN) {
-        u->gate_drain_id = d->id;
-        FOR_EACH_LINK(u, l)
-        {
-            l->has_drained = false;
-        }
-    }
-    fill_order(m, d);
-    tell_all(u, m);
-    return 0;
-}
-
-/* One that connected anew has undone every order. */
-static void send_order_in_force(struct gate_link *l)
-{
-    const struct unit_runtime *u = unit_of(l);
-    if (u->gate_order.generation != u->generation || u->gate_order.id == 0 ||
-        u->gate_order.kind == DECISION_RELEASE)
-        return;
-    _cleanup_free_ struct gate_told_message *m = told(GATE_TOLD_ORDER, u->generation);
-    if (!m)
-        return;
-    fill_order(m, &u->gate_order);
-    send_message(l, m, -1);
-}
-
-void gates_ending(struct unit_runtime *u)
-{
-    tell_simple(u, GATE_TOLD_ENDING, "");
-}
-
-void gates_ask_again(struct unit_runtime *u)
-{
-    tell_simple(u, GATE_TOLD_ASK_AGAIN, "");
-}
-
-void gates_tell_cause(struct unit_runtime *u, const struct event *exited)
-{
-    char sentence[DECISION_TEXT_MAX];
-    if (!gates_has(u))
-        return;
-    event_narrate(exited, u->s->unit_names, sentence, sizeof(sentence));
-    size_t name = strlen(u->name);
-    bool begins = strncmp(sentence, u->name, name) == 0 && sentence[name] == ' ';
-    tell_simple(u, GATE_TOLD_CAUSE, begins ? sentence + name + 1 : sentence);
-}
-
-void gates_answer(struct gate_link *l, struct unit_runtime *u, bool go, const char *text)
-{
-    _cleanup_free_ struct gate_told_message *m = told(go ? GATE_TOLD_GO : GATE_TOLD_REFUSE, u->generation);
-    _cleanup_close_ int memory = -1;
-    struct err e = ERR_NULL;
-    l->is_asking = false;
-    if (!m)
-        return;
-    (void)snprintf(m->text, sizeof(m->text), "%s", text);
-    if (go && u->cgroup) {
-        memory = u->cgroup->ops->unit_memory_open(u->cgroup, &e);
-        if (memory < 0)
-            log_debug("%s: growth per call is not known: %s", u->name, e.text);
-    }
-    send_message(l, m, memory);
 }
 
 /* ------------------------------------------------ from the gates ------------------------------------------------ */
@@ -303,9 +144,9 @@ static void take_hello(struct gate_link *l, const struct gate_says_message *m)
     l->unit = u->index;
     l->state = m->state;
     u->gate_lost_us = 0;
-    send_welcome(l);
+    gate_told_welcome(l);
     if (m->pid > 0 && m->pid == u->pid) {
-        send_order_in_force(l);
+        gate_told_order_in_force(l);
         if (m->ready && !u->ready)
             launch_become_ready(u);
     }
@@ -314,10 +155,17 @@ static void take_hello(struct gate_link *l, const struct gate_says_message *m)
 static void take_ask(struct gate_link *l, const struct gate_says_message *m)
 {
     struct unit_runtime *u = unit_of(l);
+    char variable[WRAP_ENVIRONMENT_MAX];
     pid_t parent = 0;
     char state;
-    if (l->is_asking || host_process_state(m->pid, &parent, &state) < 0 || parent != l->pid) {
+    if ((l->is_asking && !m->beside) || host_process_state(m->pid, &parent, &state) < 0 || parent != l->pid) {
         drop(l, "asks for a process that is not its child");
+        return;
+    }
+    if (m->beside) {
+        struct err e = ERR_NULL;
+        int r = beside_place(u, m->pid, &e);
+        gate_told_beside(l, u, r >= 0, r >= 0 ? wrap_environment(u, variable) : e.text);
         return;
     }
     l->is_asking = true;
@@ -327,6 +175,10 @@ static void take_ask(struct gate_link *l, const struct gate_says_message *m)
 static void take_ended(struct gate_link *l, const struct gate_says_message *m)
 {
     struct unit_runtime *u = unit_of(l);
+    if (m->beside) {
+        beside_has_ended(u, m->status);
+        return;
+    }
     l->ended_pid = m->pid;
     l->ended_status = m->status;
     if (m->pid > 0 && m->pid == u->pid)
@@ -378,9 +230,11 @@ static void take_note(struct gate_link *l, struct gate_says_message *m)
     }
     make_printable(m->method);
     make_printable(m->id);
-    if (m->method[0] || m->id[0])
+    if (m->note == GATE_NOTE_POISON)
         supervisor_mark(l->s, u->index, "gate: %s %s (%" PRIu64 " bytes): %s", m->method, m->id, m->amount,
                         note_text(m->note));
+    else if (m->method[0] || m->id[0])
+        supervisor_mark(l->s, u->index, "gate: %s %s: %s", m->method, m->id, note_text(m->note));
     else
         supervisor_mark(l->s, u->index, "gate: %" PRIu64 " %s", m->amount, note_text(m->note));
 }
@@ -402,7 +256,9 @@ static void take(struct gate_link *l, struct gate_says_message *m)
         take_ask(l, m);
         break;
     case GATE_SAYS_READY:
-        if (m->generation == u->generation && u->pid > 0 && !u->ready)
+        if (m->beside)
+            beside_is_ready(u);
+        else if (m->generation == u->generation && u->pid > 0 && !u->ready)
             launch_become_ready(u);
         break;
     case GATE_SAYS_STATE:

@@ -35,6 +35,9 @@ void gates_answer(struct gate_link *link, struct unit_runtime *u, bool go, const
 /* Exit status of the unit's main process as its parent, the gate, saw it. False: not told (yet). */
 bool gates_exit_status(const struct unit_runtime *u, int *ret_status);
 
+/* The unit's process is a gate's child, and that gate is dead. */
+bool gates_are_lost(const struct unit_runtime *u);
+
 void gates_fill_sample(const struct unit_runtime *u, struct sample *s);
 /* After a reload: settings. */
 void gates_tell_settings(struct supervisor *s);

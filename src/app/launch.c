@@ -49,7 +49,7 @@ void launch_limits(const struct supervisor *s, const struct unit_runtime *u, str
 }
 
 /* Where the counters stand now; readings of another cgroup are none of this one's. */
-static void read_base(struct unit_runtime *u)
+void launch_read_base(struct unit_runtime *u)
 {
     u->last = u->tick[1] = (struct sample){0};
     u->tick_count = 0;
@@ -66,6 +66,7 @@ int launch_make_cgroup(struct unit_runtime *u, struct err *reterr)
     struct host_limits limits;
     reload_pending_limits(u);
     launch_limits(s, u, &limits);
+    u->is_second_name = false;
     int r = s->host->ops->unit_create(s->host, u->config->name, &limits, u->config->best_effort, &u->cgroup,
                                       &u->missing, reterr);
     if (r < 0)
@@ -77,7 +78,7 @@ int launch_make_cgroup(struct unit_runtime *u, struct err *reterr)
                 supervisor_mark(s, u->index, "%s is not enforced: this host cannot (best_effort = yes)",
                                 host_feature_name(bit, &use));
     }
-    read_base(u);
+    launch_read_base(u);
     /* before there is a process in it: killed between the two, the next weir knows the cgroup as ours */
     state_save(s);
     return 0;
@@ -264,6 +265,11 @@ static void post_exited(struct unit_runtime *u, const struct event_exit *end)
     if (sample_has(last, SAMPLE_PIDS_EVENTS_MAX) && last->value[SAMPLE_PIDS_EVENTS_MAX] > u->pids_base)
         e.exit.pids_refused = last->value[SAMPLE_PIDS_EVENTS_MAX] - u->pids_base;
     u->exit_retry = sd_event_source_disable_unref(u->exit_retry);
+    if (gates_are_lost(u) &&
+        u->gate_lost_told != u->generation) { /* it ended of that, however clean it looks */
+        u->gate_lost_told = u->generation;
+        supervisor_post_simple(u->s, EVENT_GATE_LOST, u->index, u->generation);
+    }
     u->pid = 0;
     supervisor_post(u->s, &e);
     gates_tell_cause(u, &e);
@@ -504,7 +510,7 @@ void launch_adopt(struct unit_runtime *u, pid_t pid, int pidfd, uint64_t start_t
         supervisor_mark(u->s, u->index, "limits not set, until its next start: %s", e.text);
         (void)u->cgroup->ops->unit_throttle(u->cgroup, 0, UINT64_MAX, &(uint32_t){0}, NULL);
     }
-    read_base(u);
+    launch_read_base(u);
     if (u->config->argv && launch_open_output(u, &e) < 0)
         log_warning("%s: output: %s", u->config->name, e.text);
     if (launch_open_pressure(u, &e) < 0)

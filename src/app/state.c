@@ -6,6 +6,7 @@
  * process that is gone leaves its children: they are ours (the inode says so) and are ended. Where identity is in
  * doubt nothing is touched, and the start is refused with what was found.
  */
+#include "beside.h"
 #include "supervisor.h"
 
 #include <errno.h>
@@ -48,11 +49,11 @@ void state_save(struct supervisor *s)
             continue;
         const char *via = u->via == UNIT_NONE ? "" : s->unit_names[u->via];
         (void)json_array_append_new(
-            units, json_pack("{s:s, s:I, s:I, s:I, s:I, s:b, s:b, s:b, s:s}", "name", s->unit_names[i], "pid",
-                             (json_int_t)u->pid, "start_ticks", (json_int_t)u->start_ticks, "inode",
+            units, json_pack("{s:s, s:I, s:I, s:I, s:I, s:b, s:b, s:b, s:b, s:s}", "name", s->unit_names[i],
+                             "pid", (json_int_t)u->pid, "start_ticks", (json_int_t)u->start_ticks, "inode",
                              (json_int_t)u->cgroup->ops->unit_inode(u->cgroup), "generation",
                              (json_int_t)u->generation, "ready", is_ready(u), "frozen", u->frozen, "gated",
-                             u->gated, "via", via));
+                             u->gated, "second", u->is_second_name, "via", via));
     }
     _cleanup_free_ char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
     int r = text ? fd_replace_file_at(s->run_dirfd, STATE_FILE, text, strlen(text), 0600) : -ENOMEM;
@@ -209,13 +210,16 @@ static int adopt_one(struct supervisor *s, json_t *entry, struct err *reterr)
     struct unit_runtime *u = name ? supervisor_unit(s, name) : NULL;
     if (!name || (u && u->cgroup))
         return 0;
-    int r = s->host->ops->unit_open(s->host, name, inode, &cgroup, reterr);
+    bool is_second = json_is_true(json_object_get(entry, "second"));
+    char cgroup_name[BESIDE_NAME_MAX];
+    int r =
+        s->host->ops->unit_open(s->host, beside_name(name, is_second, cgroup_name), inode, &cgroup, reterr);
     if (r == -ENOENT && !u)
         remove_files(s, name);
     if (r == -ENOENT)
         return 0; /* it ended meanwhile, and nothing is left */
     if (r == -ESTALE)
-        return check_stale(s, name); /* reterr tells of both inodes */
+        return check_stale(s, cgroup_name); /* reterr tells of both inodes */
     if (r < 0)
         return r;
     int pidfd = -1;
@@ -231,6 +235,7 @@ static int adopt_one(struct supervisor *s, json_t *entry, struct err *reterr)
         return r;
     }
     u->cgroup = cgroup;
+    u->is_second_name = is_second;
     take_over_freeze(u, json_is_true(json_object_get(entry, "frozen")));
     u->gated = json_is_true(json_object_get(entry, "gated"));
     uint16_t via = unit_index(s, json_string_value(json_object_get(entry, "via")));
@@ -261,6 +266,9 @@ int state_adopt(struct supervisor *s, struct err *reterr)
             break;
     }
     s->adopting = false;
+    for (uint16_t u = 0; r >= 0 && u < s->unit_count; u++)
+        if (s->units[u].config->wrap)
+            beside_clean_up(&s->units[u]);
     if (r < 0)
         return err_wrap(reterr, "taking over what %s/" STATE_FILE " names", s->config->run_dir);
     return 0;

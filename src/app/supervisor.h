@@ -55,6 +55,7 @@ struct unit_runtime {
     uint32_t reported_generation; /* its failed start was told */
     bool limits_pending;          /* a reload's limits were refused: they wait for the next start */
     struct host_unit *cgroup;     /* NULL: no cgroup now */
+    bool is_second_name;          /* it has the second of the unit's two cgroup names (beside.c) */
     uint32_t generation;          /* of the processes in it */
     uint32_t missing;             /* host_feature bits asked for and not enforced (best_effort) */
     pid_t pid;                    /* main process, 0 = none */
@@ -84,7 +85,11 @@ struct unit_runtime {
     bool kernel_due;       /* a notification waits for it */
 
     /* with a gate (gates.c) */
-    bool gated;                 /* this life's process is a gate's child, whatever the config says by now */
+    bool gated; /* this life's process is a gate's child, whatever the config says by now */
+    struct host_unit
+        *next_cgroup; /* of the process that is made ready beside this one (beside.c); NULL = none */
+    pid_t next_pid;
+    uint64_t prepare_id;        /* the PREPARE that waits for its outcome; 0 = none */
     struct decision gate_order; /* the last order that was sent */
     uint64_t gate_drain_id;     /* the DRAIN that waits for its outcome; 0 = none */
     uint64_t gate_lost_us;      /* no gate is connected since then; 0 = not so, or not looked yet */
@@ -206,6 +211,8 @@ void launch_ended(struct unit_runtime *u);
 /* After a reload put another config under a unit that is not ready yet. */
 void launch_restart_probe(struct unit_runtime *u);
 void launch_forget(struct unit_runtime *u); /* the generation is over: pidfd, probe, sockets */
+/* Where the counters of its cgroup stand now: what comes is this generation's. */
+void launch_read_base(struct unit_runtime *u);
 void launch_limits(const struct supervisor *s, const struct unit_runtime *u, struct host_limits *ret);
 char *run_path(const struct supervisor *s, const char *unit, const char *suffix);
 

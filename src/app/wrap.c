@@ -28,6 +28,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "beside.h"
 #include "gates.h"
 #include "weir/base/cleanup.h"
 #include "weir/base/log.h"
@@ -110,14 +111,20 @@ static bool is_main_process(const struct supervisor *s, pid_t pid)
     return false;
 }
 
+const char *wrap_environment(const struct unit_runtime *u, char *buf)
+{
+    buf[0] = '\0';
+    if (u->pressure_fifo >= 0)
+        (void)snprintf(buf, WRAP_ENVIRONMENT_MAX, "MEMORY_PRESSURE_WATCH=%s/%s.pressure",
+                       u->s->config->run_dir, u->config->name);
+    return buf;
+}
+
 /* It is in the unit's cgroup: let it become the command. */
 static void answer_go(struct unit_runtime *u, struct wrap_client *c)
 {
-    char variable[WRAP_ENVIRONMENT_MAX] = "";
-    if (u->pressure_fifo >= 0)
-        (void)snprintf(variable, sizeof(variable), "MEMORY_PRESSURE_WATCH=%s/%s.pressure",
-                       c->s->config->run_dir, u->config->name);
-    client_answer(c, WRAP_ANSWER_GO, variable);
+    char variable[WRAP_ENVIRONMENT_MAX];
+    client_answer(c, WRAP_ANSWER_GO, wrap_environment(u, variable));
 }
 
 static void client_arrives(struct wrap_client *c)
@@ -267,13 +274,16 @@ static void admit_failed(struct unit_runtime *u, const struct decision *d, int e
     supervisor_post(u->s, &failed);
 }
 
-static int place_client(struct unit_runtime *u, struct wrap_client *c, struct err *e)
+static int place_client(struct unit_runtime *u, struct wrap_client *c, bool additional, struct err *e)
 {
     int r = launch_open_pressure(u, e);
     if (r < 0)
         log_warning("%s: %s, going on without", u->config->name, e->text);
-    r = launch_make_cgroup(u, e);
-    if (r >= 0)
+    bool prepared = c->gate && beside_take_over(u, c->pid);
+    if (!prepared && !additional)
+        beside_discard(u); /* another one came */
+    r = prepared ? 0 : launch_make_cgroup(u, e);
+    if (r >= 0 && !prepared)
         r = u->cgroup->ops->unit_attach(u->cgroup, c->pid, e);
     /* the pid was the peer's all the time: it still lives */
     if (r >= 0 && syscall(SYS_pidfd_send_signal, c->pidfd, 0, NULL, 0) < 0)
@@ -298,7 +308,7 @@ void wrap_admit(struct unit_runtime *u, const struct decision *d)
     }
     if (!additional)
         u->generation = d->generation;
-    int r = place_client(u, c, &e);
+    int r = place_client(u, c, additional, &e);
     if (r < 0) {
         if (!additional)
             admit_failed(u, d, -r, e.text);
@@ -325,6 +335,8 @@ void wrap_refuse(struct unit_runtime *u, const struct decision *d)
     char text[512];
     if (!c)
         return;
+    if (c->gate)
+        beside_discard(u);
     (void)snprintf(text, sizeof(text), "unit '%s' must not start: %s; 'weir start %s' allows it again",
                    u->config->name, decision_reason_text(d->reason), u->config->name);
     client_answer(c, WRAP_ANSWER_REFUSE, text);

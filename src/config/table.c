@@ -98,6 +98,10 @@ static const struct key unit_keys[] = {
      .flags = KEY_LIVE | KEY_WRAPPED | KEY_GATE, .initial = "256K", /* chosen: the gate stays below 3 MB */
      .doc = "Requests kept for sending again take this much memory; beyond it they are kept in a file without a name "
             "in state_dir.", .example = "256K"},
+    {.name = "gate_overlap", .type = &type_bool, .offset = POLICY(overlap),
+     .flags = KEY_LIVE | KEY_WRAPPED | KEY_GATE,
+     .doc = "A planned restart starts the next command first, in a cgroup of its own, and lets requests go on until it is "
+            "ready. Both take memory meanwhile.", .example = "no"},
     {.name = "gate_drain", .type = &type_duration, .offset = POLICY(drain_us), .min = 0, .max = HOUR,
      .flags = KEY_LIVE | KEY_WRAPPED | KEY_GATE,
      .doc = "Before the command is stopped the gate lets nothing more through and waits this long for the answers "

@@ -4,6 +4,10 @@
  *
  *             unit_stop: DRAIN (the gate lets nothing more through)
  *   READY ----------------------------------------------------------> DRAINING
+ *                                                                      ^ |
+ *     with overlap, a restart first: PREPARE (requests go on; it is    | |
+ *     over when the next process is ready, or could not be made ready, | |
+ *     or memory is at the restart level)                               + |
  *                                                                        |
  *     the outcome of DRAIN says that nothing is in flight                |--> STOPPING: TERM, and what the order says
  *     drain_us passed, or the host could not do it                       |--> STOPPING: TERM
@@ -24,27 +28,55 @@ static bool is_asked(enum decision_reason reason)
            reason != REASON_ALL_ENDED;
 }
 
+static void ask_for(struct turn *t, struct engine_unit *u, enum decision_kind kind, uint64_t wait_us)
+{
+    struct decision *d = engine_emit(t, u, kind, &u->drain.order.why);
+    d->amount[0] = wait_us;
+    u->drain.id = d->id;
+    u->drain.since_us = t->event->t_us;
+    u->drain.preparing = kind == DECISION_PREPARE;
+}
+
+static void ask_to_drain(struct turn *t, struct engine_unit *u)
+{
+    uint64_t wait_us = unit_policy(t, u)->drain_us;
+    ask_for(t, u, DECISION_DRAIN, wait_us);
+    unit_arm(u, TIMER_DRAIN, engine_later(t->event->t_us, wait_us));
+}
+
+/* Another one follows, and there is time to make it ready. */
+static bool is_to_overlap(const struct turn *t, const struct engine_unit *u, const struct stop_order *order)
+{
+    return unit_policy(t, u)->overlap && order->kind == DECISION_RESTART && order->then == THEN_START;
+}
+
+static bool begin_again(struct turn *t, struct engine_unit *u, const struct stop_order *order)
+{
+    u->drain.order = *order;
+    if (order->kill_now)
+        return false;
+    if (u->drain.preparing && !is_to_overlap(t, u, order))
+        ask_to_drain(t, u);
+    return true;
+}
+
 bool drain_begin(struct turn *t, struct engine_unit *u, const struct stop_order *order)
 {
     const struct unit_policy *p = unit_policy(t, u);
-    if (u->state == UNIT_STATE_DRAINING) {
-        u->drain.order = *order;
-        return !order->kill_now;
-    }
+    if (u->state == UNIT_STATE_DRAINING)
+        return begin_again(t, u, order);
     if (!(p->abilities & ABILITY_GATE) || p->drain_us == 0 || order->kill_now || u->frozen ||
         u->state != UNIT_STATE_READY)
         return false;
-    u->drain.order = *order;
-    u->drain.id = 0;
-    if (is_asked(order->why.reason)) {
-        struct decision *d = engine_emit(t, u, DECISION_DRAIN, &order->why);
-        d->amount[0] = p->drain_us;
-        u->drain.id = d->id;
-    }
+    bool asked = is_asked(order->why.reason), overlap = asked && is_to_overlap(t, u, order);
+    uint64_t wait_us = overlap ? p->ready_timeout_us : p->drain_us;
+    u->drain = (struct unit_drain){.order = *order, .since_us = t->event->t_us};
+    if (asked)
+        ask_for(t, u, overlap ? DECISION_PREPARE : DECISION_DRAIN, wait_us);
     ladder_let_go(t, u, &order->why);
     reclaim_forget(u);
     unit_move(t, u, UNIT_STATE_DRAINING, &order->why);
-    unit_arm(u, TIMER_DRAIN, engine_later(t->event->t_us, p->drain_us));
+    unit_arm(u, TIMER_DRAIN, engine_later(t->event->t_us, wait_us));
     return true;
 }
 
@@ -52,7 +84,7 @@ static void finish(struct turn *t, struct engine_unit *u, enum decision_reason r
 {
     struct why why = why_of(lifecycle_rule, reason);
     if (reason != REASON_NONE)
-        why_measure(&why, METRIC_ELAPSED, t->event->t_us - u->state_since_us,
+        why_measure(&why, METRIC_ELAPSED, t->event->t_us - u->drain.since_us,
                     reason == REASON_DRAIN_TIMEOUT ? unit_policy(t, u)->drain_us : 0);
     struct stop_order order = u->drain.order;
     unit_end(t, u, &order, reason == REASON_NONE ? &order.why : &why);
@@ -60,21 +92,33 @@ static void finish(struct turn *t, struct engine_unit *u, enum decision_reason r
 
 void drain_time_bound(struct turn *t, struct engine_unit *u)
 {
-    finish(t, u, REASON_DRAIN_TIMEOUT);
+    if (u->drain.preparing)
+        ask_to_drain(t, u); /* without it */
+    else
+        finish(t, u, REASON_DRAIN_TIMEOUT);
 }
 
 bool drain_outcome(struct turn *t, struct engine_unit *u)
 {
     if (u->drain.id == 0 || t->event->outcome.decision_id != u->drain.id)
         return false;
-    if (u->state == UNIT_STATE_DRAINING)
+    if (u->state != UNIT_STATE_DRAINING)
+        return true;
+    if (u->drain.preparing)
+        ask_to_drain(t, u);
+    else
         finish(t, u, t->event->outcome.result == EVENT_RESULT_DONE ? REASON_DRAINED : REASON_NONE);
     return true;
 }
 
 void drain_judge(struct turn *t, struct engine_unit *u, bool critical)
 {
-    if (!critical || unit_policy(t, u)->mode == UNIT_MODE_OBSERVE)
+    const struct unit_policy *p = unit_policy(t, u);
+    if (p->mode == UNIT_MODE_OBSERVE)
+        return;
+    if (u->drain.preparing && ladder_reached(&u->memory, p->ladder.restart_permyriad))
+        ask_to_drain(t, u); /* the next one is waited for by the gate */
+    if (!critical)
         return;
     u->drain.order.kill_now = true;
     finish(t, u, REASON_MEMORY_CRITICAL);

@@ -77,6 +77,7 @@ static void begin(struct turn *t, struct engine_unit *u, const struct why *why,
     d->amount[1] = order->kind == DECISION_PACE ? order->interval_us : 0;
     h->idle = (struct hold){0};
     h->on = true;
+    h->kind_us = now;
     h->observe = order->observe;
     h->kind = order->kind;
     h->owner = owner_of(why);

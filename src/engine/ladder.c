@@ -15,7 +15,8 @@
  *   HOLD      used >= hold (a gate)                                  one sample             hold_max (hold.c)
  *   RECLAIM   memory.current >= reclaim and used >= notify           one sample             a budget (reclaim.c)
  *   THROTTLE  used >= throttle                                       one sample             throttle_max, then a
- *             eta < throttle_eta and used > notify                   CONFIRM                cool-down as long and
+ *             eta < throttle_eta and used > notify, with a gate      CONFIRM                cool-down as long and
+ *               only while it holds
  *             room to the limit <= the largest jump, used > notify   one sample
  *             full pressure >= bound and memory.current > notify     the pressure window    2 % of the limit more
  *             unless it comes from outside (pressure.c)

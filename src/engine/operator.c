@@ -160,7 +160,7 @@ static void verb_gate(struct turn *t, struct engine_unit *u, enum decision_kind 
         nothing_to_do(t, u, t->e->ending);
     else if (!(unit_policy(t, u)->abilities & ABILITY_GATE))
         nothing_to_do(t, u, REASON_OPERATOR)->rejected = 1U << REJECTED_GATE;
-    else if (u->state != UNIT_STATE_READY)
+    else if (u->state != UNIT_STATE_READY || u->frozen)
         nothing_to_do(t, u, REASON_OPERATOR);
     else if ((rejected = hold_begin_operator(t, u, &why_operator, &order)) != 0)
         nothing_to_do(t, u, REASON_OPERATOR)->rejected = rejected;

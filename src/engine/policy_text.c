@@ -44,6 +44,7 @@ static const struct field unit_fields[] = {
     U(memory_max_bytes),
     U(memory_high_bytes),
     U(ready_timeout_us),
+    U(overlap),
     U(drain_us),
     U(stop_timeout_us),
     U(respawn_wait_us),

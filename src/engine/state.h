@@ -127,7 +127,9 @@ struct stop_order {
 /* A stop that waits for answers in flight. */
 struct unit_drain {
     struct stop_order order;
-    uint64_t id; /* the DRAIN decision; 0 = nobody was asked */
+    uint64_t since_us; /* of what is asked for now */
+    bool preparing;    /* the next process is being started; requests go on */
+    uint64_t id;    /* the PREPARE, then the DRAIN decision; 0 = nobody was asked */
 };
 
 struct memory_view {
@@ -191,6 +193,7 @@ struct unit_hold {
     uint64_t id;     /* that decision */
     uint64_t end_id; /* the last RELEASE */
     uint64_t since_us, bound_us;
+    uint64_t kind_us; /* the pace, or the hold after it, began */
     uint64_t cooldown_until_us;
     struct hold idle;   /* held with nothing in flight, and memory does not fall ... */
     uint64_t idle_used; /* ... below this */

@@ -329,6 +329,19 @@ static void judge_release(struct turn *t, struct engine_unit *u)
     }
 }
 
+/* A limit that comes near is met at the gate first: a unit that grows by what it is asked stands still by itself then,
+ * and answers what it has at full speed. What still grows when the hold has had its time is throttled. */
+static bool waits_for_hold(const struct turn *t, const struct engine_unit *u, enum decision_reason reason)
+{
+    const struct unit_policy *p = unit_policy(t, u);
+    uint64_t now = t->event->t_us;
+    bool can_hold = (p->abilities & ABILITY_GATE) && p->ladder.hold_permyriad != 0 &&
+                    now >= u->cannot.hold_until_us && now >= u->hold.cooldown_until_us;
+    bool held_in_vain = u->hold.on && u->hold.kind == DECISION_HOLD &&
+                        now - u->hold.kind_us >= p->ladder.hold_settle_us;
+    return reason == REASON_MEMORY_ETA && can_hold && !held_in_vain;
+}
+
 void throttle_judge(struct turn *t, struct engine_unit *u)
 {
     const struct ladder_policy *l = &unit_policy(t, u)->ladder;
@@ -340,7 +353,7 @@ void throttle_judge(struct turn *t, struct engine_unit *u)
     if (m->used < release)
         u->throttle.rearm_used = 0;
     if (!u->throttle.on) {
-        if (due && throttle_may(t, u, why.reason))
+        if (due && !waits_for_hold(t, u, why.reason) && throttle_may(t, u, why.reason))
             throttle_begin(t, u, &why, unit_policy(t, u)->mode == UNIT_MODE_OBSERVE);
         else if (!due && l->throttle_permyriad != 0)
             pressure_note(t, u);

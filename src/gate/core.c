@@ -9,7 +9,7 @@
  *
  * Must not come in here: a clock, a buffer, an id, a pointer that is kept.
  */
-#include "core.h"
+#include "core_slots.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -67,69 +67,6 @@ static void move(struct gate_core *c, enum gate_worker to)
     assert(to == GATE_WORKER_HANDSHAKE || !c->kill_due);
     assert(!is(c, WORKER_REJECTS) || c->to_send == 0);
     assert(c->used == c->sent + c->to_send + c->failed && c->used <= c->slot_limit);
-}
-
-/* --------------------------------------------- slots --------------------------------------------- */
-
-static void slot_free(struct gate_core *c, struct gate_slot *s)
-{
-    memset(s, 0, sizeof(*s));
-    c->used--;
-}
-
-static void slot_fail(struct gate_core *c, struct gate_slot *s, enum gate_failure failure)
-{
-    s->state = GATE_SLOT_FAILED;
-    s->failure = (uint8_t)failure;
-    c->failed++;
-}
-
-/* Its worker ended before it was answered. */
-static void slot_outlived(struct gate_core *c, struct gate_slot *s)
-{
-    bool may = s->replay && !s->touched;
-    if (may && s->tries > c->replay_max) {
-        slot_fail(c, s, s->tries > 1 ? GATE_FAILURE_POISON : GATE_FAILURE_ENDED);
-    } else if (!may || c->worker == GATE_WORKER_OVER) {
-        slot_fail(c, s, GATE_FAILURE_ENDED);
-    } else if (c->worker == GATE_WORKER_DOWN) {
-        slot_fail(c, s, GATE_FAILURE_DOWN);
-    } else {
-        s->state = GATE_SLOT_AGAIN;
-        c->to_send++;
-    }
-}
-
-/* Those that were to be sent again are not. */
-static void slots_give_up(struct gate_core *c, enum gate_failure failure)
-{
-    for (uint32_t i = 0; i < c->slot_limit && c->to_send > 0; i++)
-        if (c->slots[i].state == GATE_SLOT_AGAIN) {
-            slot_fail(c, &c->slots[i], failure);
-            c->to_send--;
-        }
-}
-
-/* The oldest in that state, or -1. */
-static int slot_first(const struct gate_core *c, enum gate_slot_state state)
-{
-    int first = -1;
-    for (uint32_t i = 0; i < c->slot_limit; i++)
-        if (c->slots[i].state == state && (first < 0 || c->slots[i].order < c->slots[first].order))
-            first = (int)i;
-    return first;
-}
-
-/* A free one for the line that was passing. -1: it awaits no answer, or all are in use. */
-static int slot_take(struct gate_core *c, enum gate_line line, bool replay)
-{
-    if (line != GATE_LINE_REQUEST || c->used == c->slot_limit)
-        return -1;
-    int slot = slot_first(c, GATE_SLOT_FREE);
-    c->slots[slot] = (struct gate_slot){
-        .replay = replay, .tries = 1, .generation = c->passing_generation, .order = ++c->next_order};
-    c->used++;
-    return slot;
 }
 
 /* --------------------------------------------- waiting --------------------------------------------- */
@@ -310,7 +247,7 @@ int gate_core_passed(struct gate_core *c, enum gate_line line, bool replay, uint
     c->passing = false;
     if (line != GATE_LINE_RESPONSE && c->flow == GATE_FLOW_PACED)
         c->pace_last_us = now_us;
-    int slot = slot_take(c, line, replay);
+    int slot = slots_take(c, line, replay);
     if (slot >= 0) {
         c->slots[slot].state = GATE_SLOT_SENT;
         c->sent++;
@@ -322,27 +259,36 @@ int gate_core_cut(struct gate_core *c, enum gate_line line, bool kept)
 {
     assert(c->passing && !is_passing(c));
     c->passing = false;
-    int slot = slot_take(c, line, kept);
+    int slot = slots_take(c, line, kept);
     if (slot >= 0)
-        slot_outlived(c, &c->slots[slot]);
+        slots_outlived(c, slot);
     return slot;
+}
+
+/* Somebody waits, though the line has not been judged again yet. */
+static void in_front_again(struct gate_core *c)
+{
+    c->front.why = GATE_WHY_WORKER;
 }
 
 void gate_core_unsent(struct gate_core *c)
 {
     assert(c->passing && !is_passing(c));
     c->passing = false;
+    in_front_again(c);
 }
 
-void gate_core_copy_lost(struct gate_core *c, int slot)
+void gate_core_recall(struct gate_core *c, int slot)
 {
-    assert(slot >= 0 && (uint32_t)slot < c->slot_limit);
-    struct gate_slot *s = &c->slots[slot];
-    s->replay = false;
-    if (s->state == GATE_SLOT_AGAIN) {
-        c->to_send--;
-        slot_fail(c, s, GATE_FAILURE_ENDED);
+    if (slot < 0) {
+        assert(is_passing(c));
+        c->passing = false;
+    } else {
+        assert(c->slots[slot].state == GATE_SLOT_SENT && c->slots[slot].generation == c->generation);
+        c->sent--;
+        slots_free(c, slot);
     }
+    in_front_again(c);
 }
 
 void gate_core_server_closed(struct gate_core *c)
@@ -391,7 +337,7 @@ void gate_core_ended(struct gate_core *c, bool clean)
     c->exit_due = clean && c->worker == GATE_WORKER_UP && !busy && !c->respawn_clean;
     for (uint32_t i = 0; i < c->slot_limit && c->sent > 0; i++)
         if (c->slots[i].state == GATE_SLOT_SENT) {
-            slot_outlived(c, &c->slots[i]);
+            slots_outlived(c, (int)i);
             c->sent--;
         }
     c->ready_due = c->kill_due = c->alone = c->stdin_closed = false;
@@ -412,23 +358,6 @@ void gate_core_ask_again(struct gate_core *c)
 {
     if (c->worker == GATE_WORKER_DOWN)
         move(c, GATE_WORKER_NONE);
-}
-
-bool gate_core_answered(struct gate_core *c, int slot, uint32_t generation, bool last)
-{
-    if (slot < 0 || (uint32_t)slot >= c->slot_limit)
-        return false;
-    struct gate_slot *s = &c->slots[slot];
-    if (s->state != GATE_SLOT_SENT || s->generation != generation)
-        return false;
-    if (!last) {
-        s->touched = true;
-        return true;
-    }
-    c->sent--;
-    c->alone = c->alone && c->sent > 0;
-    slot_free(c, s);
-    return true;
 }
 
 /* --------------------------------------------- orders --------------------------------------------- */
@@ -512,9 +441,9 @@ static struct gate_action describe(const struct gate_core *c, enum gate_action_k
     if (kind == GATE_ACTION_HANDSHAKE)
         a.index = c->handshake_next;
     if (kind == GATE_ACTION_RESEND)
-        a.slot = slot_first(c, GATE_SLOT_AGAIN);
+        a.slot = slots_first(c, GATE_SLOT_AGAIN);
     if (kind == GATE_ACTION_FAIL) {
-        a.slot = slot_first(c, GATE_SLOT_FAILED);
+        a.slot = slots_first(c, GATE_SLOT_FAILED);
         a.failure = (enum gate_failure)c->slots[a.slot].failure;
     }
     return a;
@@ -572,7 +501,7 @@ void gate_core_done(struct gate_core *c, const struct gate_action *action, uint6
         break;
     case GATE_ACTION_FAIL:
         c->failed--;
-        slot_free(c, &c->slots[action->slot]);
+        slots_free(c, action->slot);
         break;
     case GATE_ACTION_NONE:
     case GATE_ACTION_EXIT:

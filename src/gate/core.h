@@ -46,7 +46,7 @@
  * no bound: a slow worker is the server's to judge.
  *
  * Invariants, each held by the explorer: lines pass in their order; every slot is answered exactly once, by the worker
- * of the generation it was last sent to, or by an error; a request not marked replay is sent once; nothing passes but
+ * of the generation it was last sent to, or by an error; a request not marked replay is read by one worker; nothing passes but
  * to a worker that is UP; while anything waits to be sent again, or was and is not answered yet, nothing new passes, and
  * what waits goes out one at a time in order, so that a request that kills its workers is told from its neighbours.
  *
@@ -116,6 +116,7 @@ struct gate_slot {
     uint8_t failure;     /* enum gate_failure, when FAILED */
     bool replay;         /* may be sent again */
     bool touched;        /* part of a batch was answered: not to be sent again */
+    bool unread;         /* its worker, which has ended, never read it: that was no try */
     uint32_t tries;      /* how often it was sent */
     uint32_t generation; /* of the worker it was last sent to */
     uint64_t order;      /* place in the server's stream */
@@ -179,7 +180,8 @@ enum gate_verdict {
  * REJECT. */
 enum gate_verdict gate_core_judge(struct gate_core *c, enum gate_line line, uint64_t now_us,
                                   enum gate_failure *ret_failure);
-/* It was sent whole, before gate_core_ended() for this worker. replay: a copy is kept and it may be sent again.
+/* It was sent whole (or all of it stands in a buffer of the caller's, to be sent next: see gate_core_recall), before
+ * gate_core_ended() for this worker. replay: a copy is kept and it may be sent again.
  * Returns its slot, or -1 for a line that awaits no answer. */
 int gate_core_passed(struct gate_core *c, enum gate_line line, bool replay, uint64_t now_us);
 /* A line of which the worker got a part only: that worker has ended (after gate_core_ended(), however much later the
@@ -188,9 +190,16 @@ int gate_core_passed(struct gate_core *c, enum gate_line line, bool replay, uint
 int gate_core_cut(struct gate_core *c, enum gate_line line, bool kept);
 /* A line of which the worker got nothing before it ended: it is in front again. After gate_core_ended(). */
 void gate_core_unsent(struct gate_core *c);
+/* A slot that was let through, and of which not a byte is written yet (-1: the line under way): its line is in front
+ * again, as if it had not been. Before gate_core_ended() for its worker. */
+void gate_core_recall(struct gate_core *c, int slot);
+/* A slot whose worker has ended and never read it (it lay in the pipe), and whose copy is whole: it may be sent again
+ * whatever it is, and that was no try. Before gate_core_ended(). */
+void gate_core_unread(struct gate_core *c, int slot);
 /* The copy of a slot cannot be read or is lost: it is not sent again (if it was to be, it is FAILED). */
 void gate_core_copy_lost(struct gate_core *c, int slot);
-/* The server has closed its end, and all that came before has been judged and is sent, cut or rejected. */
+/* The server has closed its end, and all that came before has been judged and is written, cut or rejected: nothing can
+ * be in front again. */
 void gate_core_server_closed(struct gate_core *c);
 /* No worker after this one (its end was asked for by the server's signal); without a worker: the gate is over. */
 void gate_core_stop(struct gate_core *c);

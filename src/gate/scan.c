@@ -38,7 +38,7 @@ enum scan_state {
     STATE_NUMBER,
     STATE_WORD,
     STATE_STRING, /* in a string that is skipped */
-    STATE_NESTED, /* in a value that is skipped, and in none of its strings */
+    STATE_NESTED, /* in an array or object that is skipped */
     STATE_BROKEN,
 };
 
@@ -191,10 +191,15 @@ static void member_end(struct scanner *s, enum value_type type)
 
 /* ------------------------------------------ values ------------------------------------------ */
 
-static const char *broken(struct scanner *s, const char *p)
+static void set_broken(struct scanner *s)
 {
     line_reset(s);
     s->state = STATE_BROKEN;
+}
+
+static const char *broken(struct scanner *s, const char *p)
+{
+    set_broken(s);
     return p;
 }
 
@@ -211,7 +216,7 @@ static void value_end(struct scanner *s, enum value_type type)
 static void keep_raw(struct scanner *s, const char *p, const char *end)
 {
     size_t count = (size_t)(end - p);
-    if (s->member != MEMBER_ID || s->state == STATE_NAME || s->raw_length > SCAN_ID_MAX)
+    if (s->member != MEMBER_ID || s->raw_length > SCAN_ID_MAX)
         return;
     if (count > SCAN_ID_MAX - (size_t)s->raw_length) {
         s->raw_length = SCAN_ID_MAX + 1;
@@ -234,7 +239,8 @@ static enum scan_member member_of(const struct scan_text *name)
         {"error", 5, MEMBER_ERROR},
     };
     for (size_t i = 0; i < ARRAY_SIZE(members); i++)
-        if (name->length == members[i].length && memcmp(name->bytes, members[i].name, name->length) == 0)
+        if (name->length == members[i].length && name->bytes[0] == members[i].name[0] &&
+            memcmp(name->bytes, members[i].name, name->length) == 0)
             return members[i].member;
     return MEMBER_UNKNOWN;
 }
@@ -301,10 +307,7 @@ static const char *step_string(struct scanner *s, const char *p, const char *end
         if (p == end)
             break;
         if (*p == '"') {
-            if (s->depth > s->floor)
-                s->state = STATE_NESTED;
-            else
-                value_end(s, VALUE_STRING);
+            value_end(s, VALUE_STRING);
             return p + 1;
         }
         if (*p != '\\')
@@ -330,26 +333,66 @@ static bool pop(struct scanner *s, char c)
     return (s->is_object[s->depth / 64] >> (s->depth % 64) & 1) == (c & 0x20 ? 1 : 0);
 }
 
+/* A bracket or brace; whether the skipped value goes on. */
+static bool take_bracket(struct scanner *s, char c)
+{
+    bool is_open = (c | 0x20) == '{';
+    if (!(is_open ? push(s, c) : pop(s, c)))
+        set_broken(s);
+    else if (s->depth == s->floor)
+        value_end(s, VALUE_OTHER);
+    return s->state == STATE_NESTED;
+}
+
+/* Of a block of `count` bytes those that matter, a bit of `hits` for each. Returns how many bytes were taken: all of them
+ * unless the value ends, by a bracket, a newline, or by a byte that cannot be. */
+static size_t take_hits(struct scanner *s, const char *block, size_t count, uint64_t hits)
+{
+    bool in_string = s->in_string;
+    for (; hits; hits &= hits - 1) {
+        size_t at = (size_t)__builtin_ctzll(hits);
+        uint8_t c = (uint8_t)block[at];
+        if (c == '"') {
+            in_string = !in_string;
+        } else if (c < 0x20) {
+            if (in_string)
+                set_broken(s);
+            if (in_string || c == '\n')
+                return at;
+        } else if (!in_string) {
+            if (c != '\\' && !take_bracket(s, (char)c))
+                return at + 1;
+        } else if (c == '\\') {
+            if (at + 1 == count)
+                s->escaped = true;
+            else if ((uint8_t)block[at + 1] >= 0x20)
+                hits &= ~(UINT64_C(2) << at);
+        }
+    }
+    s->in_string = in_string;
+    return count;
+}
+
 static const char *step_nested(struct scanner *s, const char *p, const char *end)
 {
-    while ((p = skip_to(p, end, skip_nested_bytes, skip_nested_byte)) < end && *p != '\n') {
-        char c = *p++;
-        if (c == '"') {
-            s->state = STATE_STRING;
-            p = step_string(s, p, end);
-            if (s->state != STATE_NESTED)
-                break;
-        } else if ((c | 0x20) == '{') {
-            if (!push(s, c))
-                return broken(s, p);
+    while (p < end) {
+        size_t count = (size_t)(end - p), taken;
+        char padded[SKIP_BLOCK];
+        const char *block = p;
+        if (count < SKIP_BLOCK) {
+            memset(padded, 'x', sizeof(padded));
+            block = memcpy(padded, p, count);
         } else {
-            if (!pop(s, c))
-                return broken(s, p);
-            if (s->depth == s->floor) {
-                value_end(s, VALUE_OTHER);
-                break;
-            }
+            count = SKIP_BLOCK;
         }
+        uint64_t hits = skip_nested(block);
+        if (s->escaped && (uint8_t)*p >= 0x20)
+            hits &= ~UINT64_C(1);
+        s->escaped = false;
+        taken = take_hits(s, block, count, hits);
+        p += taken;
+        if (taken < count || s->state != STATE_NESTED)
+            break;
     }
     return p;
 }
@@ -358,7 +401,7 @@ static const char *step_nested(struct scanner *s, const char *p, const char *end
 
 static bool is_decoded(const struct scanner *s)
 {
-    return s->in_message && (s->member == MEMBER_ID || s->member == MEMBER_METHOD);
+    return s->member == MEMBER_ID || s->member == MEMBER_METHOD;
 }
 
 /* At the first character of a value, which is not blank; returns where the value's step goes on. */
@@ -368,13 +411,13 @@ static const char *value_start(struct scanner *s, const char *p)
     switch (*p) {
     case '"':
         s->state = is_decoded(s) ? STATE_TEXT : STATE_STRING;
-        s->floor = s->depth;
         scan_text_start(&s->text);
         keep_raw(s, p, p + 1);
         return p + 1;
     case '{':
     case '[':
         s->state = STATE_NESTED;
+        s->in_string = false;
         s->floor = s->depth;
         return push(s, *p) ? p + 1 : broken(s, p);
     case 't':
@@ -402,6 +445,7 @@ static const char *message_start(struct scanner *s, const char *p)
 static const char *message_end(struct scanner *s, const char *p)
 {
     s->in_message = false;
+    s->member = MEMBER_UNKNOWN;
     s->depth--;
     s->state = s->line.is_batch ? STATE_ENTRY_END : STATE_LINE_END;
     return p + 1;
@@ -427,6 +471,7 @@ static const char *batch_end(struct scanner *s, const char *p)
 static const char *name_start(struct scanner *s, const char *p)
 {
     s->state = STATE_NAME;
+    s->member = MEMBER_UNKNOWN;
     scan_text_start(&s->text);
     return p + 1;
 }

@@ -91,17 +91,18 @@ struct scanner {
     struct scan_line line; /* valid up to the next scan_feed after one that ended a line */
     /* private: the state of the parser (scan.c) */
     uint8_t state;       /* enum scan_state */
-    uint8_t member;      /* enum scan_member, of the value that is being read */
+    uint8_t member;      /* enum scan_member, in whose value it is */
     uint8_t seen;        /* bits of the members that this message has */
     uint8_t number_step; /* in the grammar of a number */
     uint8_t word;        /* the first letter of true, false, null */
     uint8_t word_length; /* letters of it that were read */
     bool in_message;     /* in the braces of a message */
+    bool in_string;      /* in a string of a nested value */
     bool escaped;        /* the next byte of a skipped string follows a backslash */
     bool ended;          /* `line` is an old one */
     uint16_t raw_length; /* SCAN_ID_MAX + 1 = too long */
     uint32_t depth;      /* brackets that are open */
-    uint32_t floor;      /* of which belong to what is around the skipped value */
+    uint32_t floor;      /* of which are around the nested value */
     char raw[SCAN_ID_MAX];
     struct scan_text text;
     struct scan_message spare;                   /* read, but not told: beyond SCAN_BATCH_MAX */

@@ -75,8 +75,10 @@ static uint8_t number_next(uint8_t step, char c)
 
 const char *scan_number_take(uint8_t *step, const char *p, const char *end)
 {
-    for (uint8_t next; p < end && (next = number_next(*step, *p)) != NUMBER_BAD; p++)
-        *step = next;
+    uint8_t now = *step;
+    for (uint8_t next; p < end && (next = number_next(now, *p)) != NUMBER_BAD; p++)
+        now = next;
+    *step = now;
     return p;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Looks for the next byte that matters, sixteen at a time. Vector extensions of gcc and clang, no intrinsics: any
- * architecture, at worst as slow as a loop.
+ * Looks for the bytes that matter, sixteen at a time. Vector extensions of gcc and clang, no intrinsics: any architecture
+ * and byte order; where there are no vectors the compiler makes plain code of it, correct and slow.
  */
 #ifndef WEIR_GATE_SCAN_SKIP_H
 #define WEIR_GATE_SCAN_SKIP_H
@@ -16,7 +16,9 @@
 typedef uint8_t skip_bytes __attribute__((vector_size(16)));
 typedef uint64_t skip_words __attribute__((vector_size(16)));
 
-/* Each: 0xff in the bytes that matter, or whether one does. '[' and '{', ']' and '}' differ in bit 0x20 alone. */
+/* ------------------------------------------ the next one ------------------------------------------ */
+
+/* Each: 0xff in the bytes that matter, or whether one does. */
 
 /* In a string that is skipped: its end, a backslash, a control character (a newline is one). */
 SKIP_INLINE skip_bytes skip_string_bytes(skip_bytes v)
@@ -28,19 +30,6 @@ SKIP_INLINE skip_bytes skip_string_bytes(skip_bytes v)
 SKIP_INLINE bool skip_string_byte(uint8_t c)
 {
     return c == '"' || c == '\\' || c < 0x20;
-}
-
-/* In a nested value: the start of a string, a bracket or brace, a newline. */
-SKIP_INLINE skip_bytes skip_nested_bytes(skip_bytes v)
-{
-    skip_bytes brace = v | (uint8_t)0x20;
-    return (skip_bytes)(v == (uint8_t)'"') | (skip_bytes)(v == (uint8_t)'\n') |
-           (skip_bytes)(brace == (uint8_t)'{') | (skip_bytes)(brace == (uint8_t)'}');
-}
-
-SKIP_INLINE bool skip_nested_byte(uint8_t c)
-{
-    return c == '"' || c == '\n' || (c | 0x20) == '{' || (c | 0x20) == '}';
 }
 
 /* In a string that is decoded: what is not simply copied, a byte of UTF-8 included. */
@@ -78,6 +67,48 @@ SKIP_INLINE const char *skip_to(const char *p, const char *end, skip_bytes (*mat
     while (p < end && !matters((uint8_t)*p))
         p++;
     return p;
+}
+
+/* ------------------------------------------ all of a block ------------------------------------------ */
+
+#define SKIP_BLOCK 64 /* a bit for each byte of it */
+
+/* In nested values and their strings: quotes, backslashes, control characters, brackets and braces. '[' and '{', ']' and
+ * '}' differ in bit 0x20 alone. */
+SKIP_INLINE skip_bytes skip_nested_bytes(skip_bytes v)
+{
+    skip_bytes brace = v | (uint8_t)0x20;
+    return skip_string_bytes(v) | (skip_bytes)(brace == (uint8_t)'{') | (skip_bytes)(brace == (uint8_t)'}');
+}
+
+/* Bit i for byte i in memory, each of which is 0xff or 0: a bit of each byte is kept, the product's top byte is the sum of
+ * the bytes. */
+SKIP_INLINE uint64_t skip_mask(uint64_t word)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    const uint64_t bits = UINT64_C(0x8040201008040201);
+#else
+    const uint64_t bits = UINT64_C(0x0102040810204080);
+#endif
+    return (word & bits) * UINT64_C(0x0101010101010101) >> 56;
+}
+
+SKIP_INLINE skip_words skip_nested_words(const char *p)
+{
+    skip_bytes v;
+    memcpy(&v, p, sizeof(v));
+    return (skip_words)skip_nested_bytes(v);
+}
+
+/* Which bytes of a block matter, bit 0 for the first one. No array of vectors: gcc would keep that in memory. */
+SKIP_INLINE uint64_t skip_nested(const char *block)
+{
+    skip_words a = skip_nested_words(block), b = skip_nested_words(block + 16),
+               c = skip_nested_words(block + 32), d = skip_nested_words(block + 48), any = a | b | c | d;
+    if (!(any[0] | any[1]))
+        return 0;
+    return skip_mask(a[0]) | skip_mask(a[1]) << 8 | skip_mask(b[0]) << 16 | skip_mask(b[1]) << 24 |
+           skip_mask(c[0]) << 32 | skip_mask(c[1]) << 40 | skip_mask(d[0]) << 48 | skip_mask(d[1]) << 56;
 }
 
 #endif

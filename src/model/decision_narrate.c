@@ -183,6 +183,7 @@ static const struct action actions[DECISION_KIND_COUNT] = {
     [DECISION_PACE] = {"pace the requests to ", "", put_requests},
     [DECISION_HOLD] = {"hold the requests to ", "", put_bound},
     [DECISION_RELEASE] = {"release the requests to ", "", put_lasted},
+    [DECISION_PREPARE] = {"start the next process of ", " beside it", put_bound},
     [DECISION_DRAIN] = {"wait for the answers of ", "", put_bound},
     [DECISION_RECLAIM] = {"take memory back from ", "", put_reclaim},
     [DECISION_RECLAIM_MORE] = {"take more memory back from ", "", put_reclaim},
@@ -385,6 +386,8 @@ static const char *hindrance(const struct decision *d, enum event_verb verb)
         return decision_reason_text(d->reason);
     if (verb == EVENT_VERB_THAW)
         return "it is not frozen";
+    if ((verb == EVENT_VERB_HOLD || verb == EVENT_VERB_PACE) && runs)
+        return "it is frozen";
     if (verb == EVENT_VERB_RELEASE)
         return "no request to it is held back";
     if (verb == EVENT_VERB_FREEZE && runs)

@@ -99,12 +99,12 @@ static void kill_all(struct host *h, uint16_t unit)
     h->units[unit].populated = false;
 }
 
-static void put_drained(struct host *h, uint16_t unit, uint64_t decision_id)
+static void put_done(struct host *h, const struct decision *d, uint64_t after_us)
 {
-    struct event outcome = of_unit(h, unit, EVENT_OUTCOME);
-    outcome.outcome.decision_id = decision_id;
+    struct event outcome = of_unit(h, d->unit, EVENT_OUTCOME);
+    outcome.outcome.decision_id = d->id;
     outcome.outcome.result = EVENT_RESULT_DONE;
-    put(h, h->manners[unit].habits[WHATIF_HABIT_DRAIN], outcome);
+    put(h, after_us, outcome);
 }
 
 /* Memory goes as on record: nothing could be taken back. */
@@ -131,13 +131,14 @@ static void moved(struct host *h, const struct decision *d)
 
 static void obey(struct host *h, const struct decision *d)
 {
+    const uint64_t *habits = h->manners[d->unit].habits;
     switch (d->kind) {
     case DECISION_START:
     case DECISION_ADMIT:
         start(h, d);
         break;
     case DECISION_TERM:
-        put_exit(h, d->unit, h->manners[d->unit].habits[WHATIF_HABIT_STOP], SIGTERM);
+        put_exit(h, d->unit, habits[WHATIF_HABIT_STOP], SIGTERM);
         break;
     case DECISION_KILL:
         kill_all(h, d->unit);
@@ -145,8 +146,11 @@ static void obey(struct host *h, const struct decision *d)
     case DECISION_CLEAN:
         put(h, CLEAN_US, of_unit(h, d->unit, EVENT_CLEANED));
         break;
+    case DECISION_PREPARE:
+        put_done(h, d, habits[WHATIF_HABIT_START] + habits[WHATIF_HABIT_READY]);
+        break;
     case DECISION_DRAIN:
-        put_drained(h, d->unit, d->id);
+        put_done(h, d, habits[WHATIF_HABIT_DRAIN]);
         break;
     case DECISION_RECLAIM:
     case DECISION_RECLAIM_MORE:

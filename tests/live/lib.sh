@@ -3,8 +3,9 @@
 # What the live tests share. Sourced; not a program.
 #
 # A story runs the real weir with real workloads on this host's real cgroups. It prints `ok NAME` or
-# `not ok NAME: reason` a check, and last of all `N passed, N failed, N skipped`. Exit status: 0, 1 when a check failed,
-# 77 when the host cannot run it at all.
+# `not ok NAME: reason` a check, and last of all `N passed, N failed, N skipped`; before that what failed, once more, as
+# `# failed: NAME: reason`, for a log of which only the end is seen. Exit status: 0, 1 when a check failed, 77 when the
+# host cannot run it at all.
 #
 # Each story has a temp folder of its own ($T) with state_dir and run_dir in it, a supervisor name of its own ($NAME,
 # live-STORY-PID, so that its cgroup is weir-live-...), and ports of its own on 127.0.0.1. Every process that comes of it
@@ -21,10 +22,11 @@ WEIR=${WEIR:-$SRC/build/src/cli/weir}
 WORKLOADS=${WORKLOADS:-$SRC/build/examples/workloads}
 SLOW=${WEIR_LIVE_SLOW:-0}
 passed=0 failed=0 skipped=0
+failures=() # of every failed check its line: told again at the end
 story=$(basename "$0" .sh)
 
 ok() { passed=$((passed + 1)); echo "ok $1"; }
-not_ok() { failed=$((failed + 1)); echo "not ok $1: ${2:-}"; }
+not_ok() { failed=$((failed + 1)); failures+=("$1: ${2:-}"); echo "not ok $1: ${2:-}"; }
 skip() { skipped=$((skipped + 1)); echo "skip $1: $2"; }
 note() { echo "# $*"; }
 
@@ -330,6 +332,7 @@ finish() {
     if [ "$failed" -gt 0 ]; then
         note "weir's log ends:"
         tail -n "${WEIR_LIVE_LOG_LINES:-25}" "$LOG" 2>/dev/null | sed 's/^/#   /'
+        printf '# failed: %s\n' "${failures[@]}"
     fi
     echo "$passed passed, $failed failed, $skipped skipped"
     [ "$failed" -eq 0 ]
@@ -361,4 +364,91 @@ pair_is_up() { # PORT
 # a search that the worker itself has to answer
 search_answers() { # PORT
     curl -fsS -m 10 -H 'content-type: application/json' -d '{"jsonrpc":"2.0","id":1,"method":"getStats"}' "http://127.0.0.1:$1/rpc" 2>/dev/null | grep -q '"result"'
+}
+
+# ---------------------------------------------------------------- the pair with a gate
+
+# The server fails as the real one does (nothing starts its worker anew but the gate), works through DOCUMENTS once and
+# writes down each request and what came of it.
+job_server() { # PORT DOCUMENTS [OPTION...]
+    local port=$1 documents=$2
+    shift 2
+    printf '[unit server]\nexec = docs-server --port %s --generate %s --data-dir %s --ready-after 0 --as-real --ledger %s %s\n' \
+        "$port" "$documents" "$T/data" "$T/ledger" "$*"
+    printf 'ready = http://127.0.0.1:%s/health\nmemory_max = 256M\n' "$port"
+}
+# All methods of the worker that can be sent again are in gate_replay. Its lives are short here, on purpose.
+gated_worker() {
+    cat <<'END'
+[unit worker]
+wrap = uv
+gate = jsonl
+gate_handshake = initModel
+gate_replay = ping, search, getStats, getSectionsByPath, getSectionById, findSectionsByPathAndHash, deleteSectionsByPath, deleteSectionsByPathExceptHash
+gate_replay_max = 3
+gate_drain = 5s
+gate_patience = 120s
+END
+}
+
+# rpc PORT METHOD [PARAMS]: the answer's body, in bash alone, as http()
+rpc() {
+    local params=${3:-"{}"} body line='' answer=''
+    body="{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"$2\",\"params\":$params}"
+    { exec 9<>"/dev/tcp/127.0.0.1/$1"; } 2>/dev/null || return 1
+    printf 'POST /rpc HTTP/1.0\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s' "${#body}" "$body" >&9
+    while IFS= read -r -t 30 line <&9 && [ "$line" != $'\r' ]; do :; done
+    IFS= read -r -d '' -t 30 answer <&9
+    exec 9>&-
+    echo "$answer"
+    [ -n "$answer" ]
+}
+rpc_answers() { [[ $(rpc "$@") == *'"result":'* ]]; }
+# job_value PORT JQ: of the server's own status
+job_value() { rpc "$1" getStatus | jq -r ".result | $2"; }
+job_is_done() { # PORT
+    local answer
+    answer=$(rpc "$1" getStatus) || return 1
+    [[ $answer == *'"syncing":false'* && $answer == *'"processing":0,"queue":0,'* ]] && return 0
+    sleep 0.3 # each question is a request at the worker's expense
+    return 1
+}
+
+# search_begin FILE [OPTION...]: a search client in the background; search_end: its result, one JSON object, is in FILE
+search_begin() { # FILE PORT [OPTION...]
+    local file=$1 port=$2
+    shift 2
+    docs-search --port "$port" --json "$@" >"$file" 2>"$file.err" &
+    search_pids+=($!)
+    background+=($!)
+}
+search_pids=()
+search_end() {
+    kill -TERM "${search_pids[@]}" 2>/dev/null
+    wait "${search_pids[@]}" 2>/dev/null
+    search_pids=()
+}
+# searched FILE NAME: some queries, and none failed
+searched() {
+    note "$2: $(jq -r '"\(.sent) sent, \(.failed) failed, p50 \(.p50_ms) ms, p99 \(.p99_ms) ms, max \(.max_ms) ms"' "$1" 2>&1)"
+    is "$(jq -r '"\(.sent > 0 and .sent == .answered) \(.reasons)"' "$1" 2>&1)" "true {}" "$2: none failed"
+}
+
+# each_once LEDGER NAME [open]: every request has exactly one outcome, and ids grow; "open": the last ones may have none,
+# for the server was killed.
+each_once() {
+    local bad
+    bad=$(awk -F '\t' -v may_be_open="${3:-}" '
+        $2 == "ask" { if ($3 <= last) print "id " $3 " after " last; last = $3; open[$3] = 1; asked++; next }
+        $2 ~ /^(result|error|timeout|lost|stopped)$/ { if (!open[$3]) print $2 " of id " $3 ", which is not open"; delete open[$3]; next }
+        $2 != "ended" { print "unexpected: " $0 }
+        END { if (!asked) print "nothing was asked"; for (id in open) if (!may_be_open) print "id " id " has no outcome" }' "$1" | head -n 3)
+    is "$bad" "" "$2: each of $(grep -c $'\task\t' "$1") requests has exactly one outcome"
+}
+# outcomes LEDGER EVENT: how many
+outcomes() { grep -c $'\t'"$2"$'\t' "$1"; }
+# indexed_once DOCUMENTS NAME: the worker's database has each of them, added once
+indexed_once() {
+    local db=$T/data/index/documents.log
+    is "$(grep -c '^add' "$db") $(grep '^add' "$db" | cut -f2 | sort -u | wc -l)" "$1 $1" "$2: all $1 documents, each added once"
 }

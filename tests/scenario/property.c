@@ -96,6 +96,7 @@ static void random_policy(struct world *w, struct unit_policy *p, uint16_t i)
     p->memory_max_bytes = below(w, 6) == 0 ? UINT64_MAX : 1000 << 20;
     p->memory_high_bytes = below(w, 4) == 0 ? 700 << 20 : UINT64_MAX;
     p->ready_timeout_us = USEC_PER_SEC * (1 + below(w, 20));
+    p->overlap = below(w, 3) == 0;
     p->drain_us = USEC_PER_MSEC * below(w, 3000);
     p->stop_timeout_us = USEC_PER_SEC * below(w, 4);
     p->respawn_wait_us = USEC_PER_SEC * below(w, 4);

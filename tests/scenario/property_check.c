@@ -39,8 +39,8 @@ static void check_state(struct world *w, struct known *k, const struct decision 
     k->drain_us = d->t_us;
     HOLDS(w, runs(k) || (k->throttled_us == USEC_INFINITY && k->pulsed_us == USEC_INFINITY));
     HOLDS(w, runs(k) || k->held_us == USEC_INFINITY);
-    if (!runs(k))
-        k->reclaim_id = 0;
+    if (!runs(k) || k->state == UNIT_STATE_DRAINING)
+        k->reclaim_id = 0; /* what comes of it is nobody's any more */
     if (k->state == UNIT_STATE_ADOPTED)
         k->rule_stopped = false; /* it was found running after all */
     if (k->state == UNIT_STATE_STARTING)
@@ -333,8 +333,10 @@ void check_bounds(struct world *w, const struct side *s)
         HOLDS(w, !v.frozen || (k->throttled_us == USEC_INFINITY && k->held_us == USEC_INFINITY));
         HOLDS(w, !runs(k) || v.step == step_of(k) || (v.step <= LADDER_RECLAIM && step_of(k) == LADDER_IDLE));
         HOLDS(w, k->throttled_us == USEC_INFINITY || l->throttle_permyriad || is_of_rule(k->throttle_rule));
-        HOLDS(w,
-              k->state != UNIT_STATE_DRAINING || w->now_us - k->drain_us <= s->units[s->place[i]].drain_us);
+        HOLDS(w, k->state != UNIT_STATE_DRAINING ||
+                     w->now_us - k->drain_us <=
+                         s->units[s->place[i]].drain_us +
+                             (s->units[s->place[i]].overlap ? s->units[s->place[i]].ready_timeout_us : 0));
         HOLDS(w, k->held_us == USEC_INFINITY || is_of_rule(k->hold_rule) || is_of_operator(k->hold_rule) ||
                      (k->held == DECISION_PACE ? l->pace_permyriad : l->hold_permyriad));
     }

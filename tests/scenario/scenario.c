@@ -119,6 +119,8 @@ static const struct choice choices[] = {
     {"restart", "always", "restart", UNIT_RESTART_ALWAYS},
     {"has_ready", "yes", "has_ready", 1},
     {"has_ready", "no", "has_ready", 0},
+    {"overlap", "yes", "overlap", 1},
+    {"overlap", "no", "overlap", 0},
     {"enabled", "yes", "enabled", 1},
     {"enabled", "no", "enabled", 0},
     {"abilities", "none", NULL, 0},

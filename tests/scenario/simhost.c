@@ -191,14 +191,14 @@ static void answer_outcome(struct sim *s, const struct decision *d)
     put(s, STEP_US, outcome);
 }
 
-static void answer_drain(struct sim *s, const struct decision *d)
+static void answer_later(struct sim *s, const struct decision *d, uint64_t after_us)
 {
     struct event outcome = of_unit(s, d->unit, EVENT_OUTCOME);
     outcome.outcome.decision_id = d->id;
     if (s->hosts[d->unit].manner.outcome_error)
         answer_outcome(s, d);
     else
-        put(s, s->hosts[d->unit].manner.drain_us, outcome);
+        put(s, after_us, outcome);
 }
 
 static uint64_t memory_of(const struct sim_unit *h)
@@ -304,8 +304,11 @@ static void obey(struct sim *s, const struct decision *d)
     case DECISION_PULSE_THAW:
         hold_back(s, d);
         break;
+    case DECISION_PREPARE:
+        answer_later(s, d, s->hosts[d->unit].manner.ready_us);
+        break;
     case DECISION_DRAIN:
-        answer_drain(s, d);
+        answer_later(s, d, s->hosts[d->unit].manner.drain_us);
         break;
     case DECISION_RECLAIM:
     case DECISION_RECLAIM_MORE:

@@ -433,6 +433,80 @@ static void test_a_lost_copy(void **state)
     fails(&g, b, GATE_FAILURE_ENDED);
 }
 
+/* It lay in the pipe when its worker ended: nobody can have acted upon it. */
+static void test_what_was_never_read_may_be_sent_again(void **state)
+{
+    (void)state;
+    struct gate g;
+    begin(&g);
+    comes_up(&g, 1);
+    int read = asks(&g), unread = asks(&g);
+    gate_core_unread(&g.core, unread);
+    dies(&g);
+    comes_up(&g, 2);
+    resends(&g, unread);
+    fails(&g, read, GATE_FAILURE_ENDED);
+    assert_int_equal(g.core.slots[unread].tries, 1);
+    dies(&g); /* this one had read it */
+    does(&g, GATE_ACTION_ASK);
+    fails(&g, unread, GATE_FAILURE_ENDED);
+}
+
+static void test_what_was_never_read_is_no_poison(void **state)
+{
+    (void)state;
+    struct gate g;
+    begin(&g);
+    comes_up(&g, 1);
+    int slot = asks_for_replay(&g);
+    for (uint32_t generation = 2; generation < 6; generation++) {
+        gate_core_unread(&g.core, slot);
+        dies(&g);
+        comes_up(&g, generation);
+        resends(&g, slot);
+    }
+    gate_core_unread(&g.core, slot);
+    gate_core_copy_lost(&g.core, slot); /* but what cannot be read back is gone */
+    dies(&g);
+    does(&g, GATE_ACTION_ASK);
+    fails(&g, slot, GATE_FAILURE_ENDED);
+}
+
+/* What had not even left the gate is in front again, and is no reason to end. */
+static void test_what_was_never_written_is_in_front_again(void **state)
+{
+    (void)state;
+    for (int whole = 0; whole < 2; whole++) {
+        struct gate g;
+        begin(&g);
+        comes_up(&g, 1);
+        assert_int_equal(judged(&g, GATE_LINE_REQUEST), GATE_PASS);
+        gate_core_recall(&g.core, whole ? gate_core_passed(&g.core, GATE_LINE_REQUEST, false, g.now_us) : -1);
+        gate_core_ended(&g.core, true);
+        assert_int_equal(g.core.used, 0);
+        does(&g, GATE_ACTION_ASK);
+        waits(&g, GATE_LINE_REQUEST);
+        assert_int_equal(deadline(&g), g.now_us + PATIENCE);
+        assert_true(gate_core_started(&g.core, 2, 0));
+        does(&g, GATE_ACTION_TELL_READY);
+        assert_int_equal(g.core.slots[asks(&g)].tries, 1);
+    }
+}
+
+static void test_the_gate_does_not_end_over_a_line_that_came_back(void **state)
+{
+    (void)state;
+    struct gate g;
+    begin(&g);
+    comes_up(&g, 1);
+    gate_core_recall(&g.core, asks(&g));
+    gate_core_stop(&g.core);
+    dies(&g);
+    rests(&g);
+    rejects(&g, GATE_LINE_REQUEST, GATE_FAILURE_DOWN);
+    does(&g, GATE_ACTION_EXIT);
+}
+
 /* --- patience ------------------------------------------------------------------------------------------ */
 
 static void test_patience_of_the_request_in_front(void **state)
@@ -1082,6 +1156,10 @@ int main(void)
         cmocka_unit_test(test_a_cut_notification_is_gone),
         cmocka_unit_test(test_a_line_of_which_nothing_was_sent_is_in_front_again),
         cmocka_unit_test(test_a_lost_copy),
+        cmocka_unit_test(test_what_was_never_read_may_be_sent_again),
+        cmocka_unit_test(test_what_was_never_read_is_no_poison),
+        cmocka_unit_test(test_what_was_never_written_is_in_front_again),
+        cmocka_unit_test(test_the_gate_does_not_end_over_a_line_that_came_back),
         cmocka_unit_test(test_patience_of_the_request_in_front),
         cmocka_unit_test(test_patience_goes_on_while_workers_fail_to_come_up),
         cmocka_unit_test(test_patience_of_those_to_be_sent_again),

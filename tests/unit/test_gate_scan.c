@@ -286,6 +286,8 @@ static void strings(void **state)
             "request a string \"\\u0041\\u00e4\\u20AC\"=A\xc3\xa4€"),
         ROW("{'method':'a','id':'\\ud83d\\uDE00!'}",
             "request a string \"\\ud83d\\uDE00!\"=\xf0\x9f\x98\x80!"),
+        ROW("{'method':'a','id':'\\ud83d\\ude00\\t\\u0041'}",
+            "request a string \"\\ud83d\\ude00\\t\\u0041\"=\xf0\x9f\x98\x80<09>A"),
         ROW("{'method':'a','id':'\xf0\x9f\x98\x80 é\x7f'}",
             "request a string \"\xf0\x9f\x98\x80 é\x7f\"=\xf0\x9f\x98\x80 é\x7f"),
         ROW("{'method':'a','id':'\\u0000x'}", "request a string \"\\u0000x\"=<00>x"),
@@ -360,6 +362,7 @@ static void batches(void **state)
             "batch: response error number 1=1 | response number 1=1"),
         ROW("[{'method':'a','id':1},{'result':1}]", "batch: request a number 1=1 | other none"),
         ROW("['id',1]", "batch: other none | other none"),
+        ROW("[{'method':'a','id':1},'\\ud800',2]", "batch: request a number 1=1 | other none | other none"),
         ROW("['\\ud800\xff']", "batch: other none"), /* broken inside of a value that is skipped */
         ROW("[]", "other none"),
         ROW("[ ]", "other none"),
@@ -526,6 +529,8 @@ static void a_method_is_cut_between_characters(void **state)
     }
     set(&line, "{\"method\":\"%s\",\"method\":\"b\"}\n", filled('m', 99));
     check_text(line.text, SIZE_MAX, "notification b none");
+    set(&line, "{\"method\":\"%s\",\"method\":null}\n", filled('m', 99));
+    check_text(line.text, SIZE_MAX, "other none");
 }
 
 /* {"method":"a","p": open ... close } with brackets `depth` deep, the message's own included. */
@@ -549,6 +554,67 @@ static void nesting_has_a_limit(void **state)
     check_depth(SCAN_DEPTH_MAX, true, "notification a none");
     check_depth(SCAN_DEPTH_MAX + 1, false, "other none");
     check_depth(SCAN_DEPTH_MAX + 1, true, "other none");
+}
+
+/* The scanner looks at 64 bytes at a time: what matters may stand anywhere in them, and at their edges. */
+static void every_place_in_a_block(void **state)
+{
+    (void)state;
+    static struct told line;
+    for (size_t i = 0; i < 140; i++) {
+        set(&line, "{\"p\":[\"%s\\\"]\\\\\",{\"k\":\"}\"},\"%s\"],\"method\":\"a\"}\n", filled('x', i),
+            filled('y', 70));
+        check_text(line.text, 1, "notification a none");
+        set(&line, "{\"p\":[%s,[{}]],\"method\":\"a\",\"q\":\"%s\"}\n", filled('1', i), filled('y', 70));
+        check_text(line.text, 1, "notification a none");
+        set(&line, "{\"p\":[\t%s\t\"\\\\\"],\"method\":\"a\",\"q\":\"%s\"}\n", filled('1', i),
+            filled('y', 70));
+        check_text(line.text, 1, "notification a none");
+        set(&line, "{\"p\":[\"%s\\\t\"],\"method\":\"a\",\"q\":\"%s\"}\n", filled('x', i), filled('y', 70));
+        check_text(line.text, 1, "other none");
+        set(&line, "{\"p\":[\"%s\\\"],\"method\":\"a\",\"q\":%s}\n", filled('x', i), filled('1', 70));
+        check_text(line.text, 1, "other none");
+        set(&line, "{\"q\":\"%s\\\\\\\"%s\",\"method\":\"a\"}\n", filled('x', i), filled('y', i));
+        check_text(line.text, 1, "notification a none");
+    }
+}
+
+/* Cut short anywhere, it is no message; and the next line is a new one. In chunks that end `before` bytes in front of the
+ * newline, and with it. */
+static void check_cut(const char *text, size_t cut, size_t before, const char *expected)
+{
+    static const char next[] = "\n{\"s\":\"\\\"\",\"p\":[{\"k\":\"\\\"\"}],\"method\":\"next\"}\n";
+    static struct scanner s;
+    static struct told told, both;
+    bool end;
+    set(&both, "%.*s%s", (int)cut, text, next);
+    scan_init(&s);
+    size_t first = feed(&s, both.text, cut - before, &end);
+    assert_int_equal(first, cut - before);
+    assert_false(end);
+    assert_int_equal(feed(&s, both.text + first, both.length - first, &end), before + 1);
+    assert_true(end);
+    assert_string_equal(tell(&s, &told), expected);
+    assert_int_equal(feed(&s, both.text + cut + 1, both.length - cut - 1, &end), sizeof(next) - 2);
+    assert_true(end);
+    assert_string_equal(tell(&s, &told), "notification next none");
+}
+
+static void a_newline_ends_anything(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "[{\"id\":-1.5e+7,\"method\":\"\\ud83d\\ude00\xc3\xa4\",\"p\":[{\"k\":\"\\\"x\"},\"0123456789abcdef"
+        "0123456789abcdef0123456789abcdef\\\\\",[]],\"s\":\"\\\\\"},null,true,{}]";
+    static const char whole[] =
+        "batch: request \xf0\x9f\x98\x80\xc3\xa4 number -1.5e+7=-15000000 | other none | "
+        "other none | other none";
+    for (size_t cut = 1; cut < sizeof(text) - 1; cut++) {
+        check_cut(text, cut, cut, "other none");
+        check_cut(text, cut, 0, "other none");
+    }
+    check_cut(text, sizeof(text) - 1, 0, whole);
+    check_cut(text, 0, 0, "blank: other none");
 }
 
 static void check_batch(uint32_t count)
@@ -672,6 +738,8 @@ int main(void)
         cmocka_unit_test(a_number_has_128_bytes),
         cmocka_unit_test(a_method_is_cut_between_characters),
         cmocka_unit_test(nesting_has_a_limit),
+        cmocka_unit_test(every_place_in_a_block),
+        cmocka_unit_test(a_newline_ends_anything),
         cmocka_unit_test(a_batch_tells_256),
         cmocka_unit_test(a_stream_of_lines),
         cmocka_unit_test(nothing_is_nothing),

@@ -105,29 +105,67 @@ begin=$(date +%s%N)
 stop_server "stopped worker"
 within $((($(date +%s%N) - begin) / 1000000)) 1900 4000 "stopped worker: it took about 2 s"
 
-# 4. As the real one: never respawned, healthy, useless.
-serve real --generate 200 --never-respawn --call-timeout 1
-until_true 10 documents_reach 3
-kill -9 "$(worker_pid)"
-until_true 5 grep -q "Python worker exited" "$log"
-like "$(status)" '*Not connected to database*' "never-respawn: status is an error"
-like "$(http POST /rpc '{"id":1,"method":"search","params":{"query":"x"}}')" '*Not connected to database*' "never-respawn: search too"
-check "never-respawn: health is ok" healthy
-stop_server "never-respawn"
+# 4. As the real one: never respawned, healthy, useless; a request in flight waits for its time limit.
+# each_once LEDGER: ids grow, each asked once and with one outcome; prints what is not so.
+each_once() {
+    awk -F '\t' '
+        $2 == "ask" { if ($3 <= last) print "id " $3 " after " last; last = $3; open[$3] = 1; next }
+        $2 ~ /^(result|error|timeout|lost|stopped)$/ { if (!open[$3]) print $2 " of id " $3 ", which is not open"; delete open[$3]; next }
+        { print "unexpected: " $0 }
+        END { for (id in open) print "id " id " has no outcome" }' "$1"
+}
+calls_of() { sed -n "s/.*\"calls\":{[^}]*\"$1\":\([0-9]*\).*/\1/p" <<<"$answer"; }
+serve counted --generate 20 --as-real --ledger "$scratch/counted.ledger"
+until_true 10 done_indexing
+is "$(field errors)" 0 "as-real: no error is counted"
+is "$(calls_of result)" "$(calls_of ask)" "each of its $(calls_of ask) requests has its result"
+stop_server "as-real"
+is "$(each_once "$scratch/counted.ledger" | head -n 3)" "" "ledger: ids grow, each was answered exactly once"
+is "$(grep -c "addSections" "$scratch/counted.ledger")" 40 "ledger: 20 times addSections, asked and answered"
 
-mkdir "$scratch/deaf"
-cat >"$scratch/deaf/uv" <<'UV'
-#!/bin/sh
-# answers the handshake, then closes its stdin and stays
-read -r line && echo '{"id":1,"result":{}}' && read -r line && echo '{"id":2,"result":{}}'
-exec 0<&-
-exec sleep 8
-UV
-chmod +x "$scratch/deaf/uv"
-PATH=$scratch/deaf:$PATH start "$scratch/epipe.log" "$DOCS_SERVER" --port 0 --data-dir "$scratch/epipe" --die-on-epipe --call-timeout 0.3
+serve real --generate 200 --as-real --call-timeout 1 --ledger "$scratch/real.ledger"
+until_true 10 documents_reach 3
+victim=$(worker_pid)
+kill -STOP "$victim" # a document is in its hands, and now a search
+http POST /rpc '{"jsonrpc":"2.0","id":"s","method":"search","params":{"query":"x"}}' >"$scratch/search" &
+searcher=$!
+sleep 0.2
+kill -9 "$victim"
+until_true 5 grep -q "Python worker exited" "$log"
+begin=$(date +%s%N)
+like "$(status)" '*Not connected to database*' "as-real: status is an error"
+like "$(http POST /rpc '{"id":1,"method":"search","params":{"query":"x"}}')" '*Not connected to database*' "as-real: search too"
+check "as-real: health is ok" healthy
+wait $searcher
+like "$(cat "$scratch/search")" '*Request timeout*' "as-real: the search in flight hung until its time limit"
+within $((($(date +%s%N) - begin) / 1000000)) 500 2500 "of 1 s here"
+until_true 5 grep -q "Worker error [0-9]*: timeout addSections" "$log"
+check "as-real: each error is logged with its number" grep -qE "Worker error 1: ended - \(id 0\): exited with code null, signal SIGKILL" "$log"
+is "$(each_once "$scratch/real.ledger" | grep -vc 'unexpected: .*ended')" 0 "ledger: the lost ones have their time-out"
+stop_server "as-real"
+
+# a worker that answers what it likes; uv_says BODY: what it does after the handshake
+uv_says() {
+    mkdir -p "$scratch/odd"
+    printf '%s\n' '#!/bin/bash' "read -r l; echo '{\"id\":1,\"result\":{}}'; read -r l; echo '{\"id\":2,\"result\":{}}'" "$1" >"$scratch/odd/uv"
+    chmod +x "$scratch/odd/uv"
+}
+uv_says 'read -r l
+printf "%s\n" "{\"id\":2,\"result\":{}}" "{\"id\":999,\"result\":{}}" "{\"id\":3,\"result\":{}}" "{\"id\":3,\"result\":{}}" "no json" "{\"id\":4}"
+while read -r l; do :; done'
+PATH=$scratch/odd:$PATH serve odd --as-real --ledger "$scratch/odd.ledger"
+strays() { ask_status; [ "$(calls_of stray)$(calls_of garbage)" = 32 ]; }
+check "a second answer, a late one, one to an unknown id, and two lines that are none: five errors" until_true 5 strays
+is "$(field errors)" 5 "counted together, too"
+is "$(grep -c $'\tstray\t\(2\|3\)\tanswered already' "$scratch/odd.ledger") $(grep -c $'\tstray\t999\tnever asked' "$scratch/odd.ledger")" "2 1" "and told apart"
+stop_server "odd"
+
+uv_says 'exec 0<&-
+exec sleep 8'
+PATH=$scratch/odd:$PATH start "$scratch/epipe.log" "$DOCS_SERVER" --port 0 --data-dir "$scratch/epipe" --as-real --call-timeout 0.3
 wait "$pid"
-is "$?" 1 "die-on-epipe: the server ends when its worker does not read"
-like "$(tail -n 1 "$scratch/epipe.log")" "*write EPIPE" "die-on-epipe: and says why"
+is "$?" 1 "as-real: the server ends when its worker does not read"
+check "as-real: and says why" grep -q "Uncaught exception: write EPIPE" "$scratch/epipe.log"
 kill "$(sed -n 's/.*Python worker started (PID: \([0-9]*\)).*/\1/p' "$scratch/epipe.log")"
 
 # 5. Documents from a folder.

@@ -19,6 +19,7 @@ close_worker() { exec 8>&-; wait "$pid"; status=$?; exec 9<&-; }
 
 # ask LINE: sends it and puts the answer in $answer.
 ask() { printf '%s\n' "$1" >&8; answer=; IFS= read -r -t 10 answer <&9; }
+open_ready() { open_worker "$@"; call 0 initModel; }
 call() { ask "{\"jsonrpc\":\"2.0\",\"id\":$1,\"method\":\"$2\",\"params\":${3:-{\}}}"; }
 add() { call "$1" addSections "{\"sections\":[{\"document_path\":\"$2\",\"document_hash\":\"$3\"},{\"document_path\":\"$2\",\"document_hash\":\"$3\"}]}"; }
 
@@ -26,6 +27,8 @@ add() { call "$1" addSections "{\"sections\":[{\"document_path\":\"$2\",\"docume
 open_worker --compact-every 3
 call 1 ping
 is "$answer" '{"jsonrpc":"2.0","id":1,"result":{"status":"ok"}}' "ping"
+call 2 search '{"query":"x"}'
+is "$answer" '{"jsonrpc":"2.0","id":2,"error":{"code":-32603,"message":"Model not initialized: initModel must come first"}}' "before initModel nothing but ping is answered"
 call 2 initModel
 like "$answer" '*"id":2,"result":{"success":true*' "initModel"
 add 3 a.md h1
@@ -82,7 +85,7 @@ is "$status" 0 "end of input ends it with status 0"
 is "$(grep -c '^add' "$db/documents.log")" 3 "one line in documents.log an add"
 
 printf 'add\ttorn' >>"$db/documents.log"
-open_worker
+open_ready
 call 1 getStats
 like "$answer" '*"totalDocuments":3,"totalSections":5,"dirtyCount":2*' "the next worker knows what is indexed; a torn line is none"
 call 2 deleteSectionsByPath '{"documentPath":"long.md"}'
@@ -92,8 +95,31 @@ like "$answer" '*"totalDocuments":1,"totalSections":2*' "deletes"
 close_worker
 is "$(grep -c torn "$db/documents.log")" 0 "the torn line is cut off"
 
-# 3. Growth: a leak for each document; a trace only while documents come.
-open_worker --leak-bytes-per-doc 4M
+# 3. Searches beside the work; what arrived is written down.
+db=$scratch/lanes
+open_worker --load-time 300 --work 400 --calls-log
+printf '%s\n' '{"id":1,"method":"initModel"}' '{"id":2,"method":"search","params":{"query":"x"}}' >&8
+IFS= read -r -t 5 a <&9; IFS= read -r -t 5 b <&9
+is "$(grep -c result <<<"$a") $(grep -c result <<<"$b")" "1 1" "a search sent right behind initModel waits for the model"
+printf '%s\n' '{"id":3,"method":"addSections","params":{"sections":[{"document_path":"a.md","document_hash":"h"}]}}' \
+    '{"id":4,"method":"getStats"}' '{"id":5,"method":"search","params":{"query":"x"}}' '{"id":6,"method":"ping"}' >&8
+a=
+for _ in 1 2 3 4; do IFS= read -r -t 5 answer <&9; a+=${answer:17:6}; done
+is "$a" '"id":5"id":6"id":3"id":4' "search and ping are answered while a document is worked on, all else in order"
+close_worker
+is "$status" 0 "it ends with status 0"
+is "$(tr '\t\n' ': ' <"$db/calls.log" | sed "s/:$pid / /g")" "initModel:1 search:2 addSections:3 getStats:4 search:5 ping:6 " "calls.log has each request that arrived"
+
+# the first end of input, with work still in its hands
+open_ready --work 300
+printf '%s\n' '{"id":3,"method":"addSections","params":{"sections":[{"document_path":"b.md","document_hash":"h"}]}}' >&8
+close_worker
+is "$status" 0 "end of input in the middle of a document: status 0"
+is "$(cut -f2 "$db/documents.log" | tr '\n' ' ')" "a.md b.md " "and the document is there"
+db=$scratch/db
+
+# 4. Growth: a leak for each document; a trace only while documents come.
+open_ready --leak-bytes-per-doc 4M
 call 1 ping
 before=$(rss_mb "$pid")
 for i in 1 2 3 4 5; do add $i "leak$i.md" h; done
@@ -119,9 +145,9 @@ near "$(rss_mb "$pid")" "$grown" 1 "and stands still again"
 close_worker
 unset ${!WEIR_DEMO_*}
 
-# 4. Ends: a crash, the command line of the real worker, wrong arguments.
+# 5. Ends: a crash, the command line of the real worker, wrong arguments.
 db=$scratch/crash
-open_worker --crash-after 2 --crash-point after
+open_ready --crash-after 2 --crash-point after
 add 1 a.md h
 add 2 b.md h
 is "$answer" "" "told to crash at the second document, it does not answer it"

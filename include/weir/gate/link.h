@@ -16,6 +16,10 @@
  *                                         <--       ENDING: weir ends this worker now; another one follows, or not
  *   ENDED pid, wait status                -->
  *                                         <--       CAUSE text: what it died of
+ *                                         <--       PREPARE: make the next worker ready beside this one:
+ *   ASK, READY, ENDED with `beside` set   -->         as for any, GO or REFUSE with `beside` set; its handshake is replayed
+ *                                         <--         and its answers swallowed, nothing else is sent to it. When this one
+ *                                                   has ended, the ASK for its successor names the one that is ready
  *   NOTE something for the record         -->
  *   METHOD one method's figures           -->       (all that changed, once a second)
  *
@@ -65,6 +69,7 @@ enum gate_told {
     GATE_TOLD_ENDING,
     GATE_TOLD_CAUSE,
     GATE_TOLD_ASK_AGAIN, /* after REFUSE: there may be a worker again */
+    GATE_TOLD_PREPARE,   /* the next worker, beside this one; nothing where there is one already */
     GATE_TOLD_COUNT
 };
 
@@ -145,6 +150,7 @@ struct gate_says_message {
     int32_t pid; /* HELLO: the worker's, 0 = none. ASK: the child that waits. ENDED: the worker that ended */
     int32_t status;           /* ENDED: as of waitpid(2) */
     uint32_t ready;           /* HELLO: the worker is past its handshake */
+    uint32_t beside;          /* ASK, READY, ENDED: of the worker that is prepared beside the present one */
     uint64_t order_id;        /* DRAINED */
     uint32_t note;            /* NOTE: enum gate_note */
     uint64_t amount;          /* NOTE */
@@ -165,6 +171,7 @@ struct gate_told_message {
     uint64_t order_id;      /* ORDER: tells one from the next; DRAINED names it */
     uint32_t inflight;      /* PACE: at most so many in flight; 0 = no bound */
     uint64_t interval_us;   /* PACE: at least this long between two; 0 = no bound */
+    uint32_t beside;        /* GO, REFUSE: to such an ASK */
     uint32_t follows;       /* ENDING: another worker will be allowed */
     char text
         [GATE_TEXT_MAX]; /* GO: one NAME=value to add to the environment, or ""; REFUSE, CAUSE: in words */

@@ -15,40 +15,43 @@
 #include <stdint.h>
 
 /* X(ENUM_SUFFIX, "name", class) */
-#define DECISION_KINDS(X)                                                                                       \
-    X(START, "start", STEP)           /* create the unit's cgroup and spawn its command */                      \
-    X(ADMIT, "admit", STEP)           /* let the waiting wrapped command run in the unit's cgroup */            \
-    X(REFUSE, "refuse", INTERVENTION) /* tell the waiting wrapped command that it must not run */               \
-    X(TERM, "term", STEP)             /* thaw, then SIGTERM to the unit's main process */                       \
-    X(KILL, "kill", STEP)             /* cgroup.kill: the whole tree */                                         \
-    X(CLEAN, "clean", STEP)           /* last reading, then remove the cgroup */                                \
-    X(NOTIFY, "notify", INTERVENTION) /* memory pressure protocol: tell the unit to give memory back */         \
-    /* the gate lets amount[0] requests be in flight, no more, and one each amount[1] us; 0 = no such bound */  \
-    X(PACE, "pace", INTERVENTION)                                                                               \
-    X(HOLD, "hold", INTERVENTION)       /* the gate lets no request through, for at most amount[0] us */        \
-    X(RELEASE, "release", INTERVENTION) /* undo hold and pace; amount[0] = lasted us */                         \
-    /* the gate lets no further request through, and tells when none is in flight: the decision's outcome; */   \
-    /* the engine waits amount[0] us */                                                                         \
-    X(DRAIN, "drain", STEP)                                                                                     \
-    X(RECLAIM, "reclaim", INTERVENTION)       /* take amount[0] bytes back: the first chunk */                  \
-    X(RECLAIM_MORE, "reclaim-more", STEP)     /* the next chunk; amount[1] = which, from 2 */                   \
-    X(THROTTLE, "throttle", INTERVENTION)     /* amount[0] = cpu share permyriad, amount[1] = memory.high */    \
-    X(STEER, "steer", STEP)                   /* part of a throttle: amount[1] = the next memory.high */        \
-    X(UNTHROTTLE, "unthrottle", INTERVENTION) /* undo throttle and pulses; amount[0] = lasted us */             \
-    X(FREEZE, "freeze", INTERVENTION)                                                                           \
-    X(THAW, "thaw", INTERVENTION)                                                                               \
-    X(PULSE_FREEZE, "pulse-freeze", STEP) /* part of a throttle; amount[0] = length in us */                    \
-    X(PULSE_THAW, "pulse-thaw", STEP)                                                                           \
-    /* amount[0] = 1: planned recycle, 0: failure or operator; amount[1] = throttled just before, us */         \
-    X(RESTART, "restart", INTERVENTION)                                                                         \
-    X(STOP, "stop", INTERVENTION)                                                                               \
-    X(FAIL, "fail", INTERVENTION) /* the unit is given up, loudly; amount[0] = failures in the window */        \
-    /* a failed unit starts again after amount[0] us; amount[1] = try; REJECTED_SERVER: its server may */       \
-    X(BACKOFF, "backoff", INTERVENTION)                                                                         \
-    X(STATE, "state", MARK) /* amount[0] = from, amount[1] = to (enum unit_state) */                            \
-    /* something a person must know; nothing is done. amount[1] = 1 + verb: what an operator asked for; of a */ \
-    /* rule with `rejected`: amount[0] = 1 + kind, what it would have done */                                   \
-    X(NOTE, "note", INTERVENTION)                                                                               \
+#define DECISION_KINDS(X)                                                                                               \
+    X(START, "start", STEP)           /* create the unit's cgroup and spawn its command */                              \
+    X(ADMIT, "admit", STEP)           /* let the waiting wrapped command run in the unit's cgroup */                    \
+    X(REFUSE, "refuse", INTERVENTION) /* tell the waiting wrapped command that it must not run */                       \
+    X(TERM, "term", STEP)             /* thaw, then SIGTERM to the unit's main process */                               \
+    X(KILL, "kill", STEP)             /* cgroup.kill: the whole tree */                                                 \
+    X(CLEAN, "clean", STEP)           /* last reading, then remove the cgroup */                                        \
+    X(NOTIFY, "notify", INTERVENTION) /* memory pressure protocol: tell the unit to give memory back */                 \
+    /* the gate lets amount[0] requests be in flight, no more, and one each amount[1] us; 0 = no such bound */          \
+    X(PACE, "pace", INTERVENTION)                                                                                       \
+    X(HOLD, "hold", INTERVENTION)       /* the gate lets no request through, for at most amount[0] us */                \
+    X(RELEASE, "release", INTERVENTION) /* undo hold and pace; amount[0] = lasted us */                                 \
+    /* start the next process beside the one that is to end, up to its readiness: the decision's outcome; the engine */ \
+    /* waits amount[0] us */                                                                                            \
+    X(PREPARE, "prepare", STEP)                                                                                         \
+    /* the gate lets no further request through, and tells when none is in flight: the decision's outcome; */           \
+    /* the engine waits amount[0] us */                                                                                 \
+    X(DRAIN, "drain", STEP)                                                                                             \
+    X(RECLAIM, "reclaim", INTERVENTION)       /* take amount[0] bytes back: the first chunk */                          \
+    X(RECLAIM_MORE, "reclaim-more", STEP)     /* the next chunk; amount[1] = which, from 2 */                           \
+    X(THROTTLE, "throttle", INTERVENTION)     /* amount[0] = cpu share permyriad, amount[1] = memory.high */            \
+    X(STEER, "steer", STEP)                   /* part of a throttle: amount[1] = the next memory.high */                \
+    X(UNTHROTTLE, "unthrottle", INTERVENTION) /* undo throttle and pulses; amount[0] = lasted us */                     \
+    X(FREEZE, "freeze", INTERVENTION)                                                                                   \
+    X(THAW, "thaw", INTERVENTION)                                                                                       \
+    X(PULSE_FREEZE, "pulse-freeze", STEP) /* part of a throttle; amount[0] = length in us */                            \
+    X(PULSE_THAW, "pulse-thaw", STEP)                                                                                   \
+    /* amount[0] = 1: planned recycle, 0: failure or operator; amount[1] = throttled just before, us */                 \
+    X(RESTART, "restart", INTERVENTION)                                                                                 \
+    X(STOP, "stop", INTERVENTION)                                                                                       \
+    X(FAIL, "fail", INTERVENTION) /* the unit is given up, loudly; amount[0] = failures in the window */                \
+    /* a failed unit starts again after amount[0] us; amount[1] = try; REJECTED_SERVER: its server may */               \
+    X(BACKOFF, "backoff", INTERVENTION)                                                                                 \
+    X(STATE, "state", MARK) /* amount[0] = from, amount[1] = to (enum unit_state) */                                    \
+    /* something a person must know; nothing is done. amount[1] = 1 + verb: what an operator asked for; of a */         \
+    /* rule with `rejected`: amount[0] = 1 + kind, what it would have done */                                           \
+    X(NOTE, "note", INTERVENTION)                                                                                       \
     X(EXIT, "exit", MARK) /* the supervisor ends; amount[0] = exit status */
 
 enum decision_kind {
