@@ -281,8 +281,8 @@ static void test_empty_is_said_in_words(void **state)
     begin_run(0);
     history_flush(s);
     assert_int_equal(run((struct cli_args){0}), CLI_EXIT_OK);
-    assert_string_equal(output,
-                        "no gate told of a request in this run and time (--run all looks at every run)\n");
+    assert_string_equal(output, "no gate told of a request in this run and time; they tell every 10 s (--run "
+                                "all looks at every run)\n");
 }
 
 static int setup(void **state)
