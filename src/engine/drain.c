@@ -131,10 +131,14 @@ bool drain_is_last(const struct engine_unit *u)
 
 void unit_gate_lost(struct turn *t, struct engine_unit *u)
 {
-    if (!unit_is_running(u) || u->state == UNIT_STATE_DRAINING ||
-        !(unit_policy(t, u)->abilities & ABILITY_GATE))
-        return;
     struct stop_order order = {
         .kind = DECISION_STOP, .then = THEN_START, .why = why_of(lifecycle_rule, REASON_GATE_LOST)};
-    unit_stop(t, u, &order);
+    if (!(unit_policy(t, u)->abilities & ABILITY_GATE) || u->state == UNIT_STATE_DRAINING)
+        return;
+    if (unit_is_running(u)) {
+        unit_stop(t, u, &order);
+    } else if (u->state == UNIT_STATE_STOPPING && u->stop.then == THEN_JUDGE) {
+        u->stop.then = THEN_START; /* it ended of that, however clean it looks */
+        u->stop.why = order.why;
+    }
 }

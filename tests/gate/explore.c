@@ -71,9 +71,8 @@ static const struct scenario scenarios[] = {
     {.name = "large-lines", .large = true, .lines = "lbpo", .slots = 2, .replay_max = 2, .patience = 2,
      .generations = 3, .orders = 2, .order_kinds = "hr", .refusals = 1, .closes = true, .stops = true,
      .ticks = true},
-    {.name = "large-unread", .large = true, .lines = "rnlr", .slots = 3, .replay_max = 1, .patience = 2,
-     .generations = 4, .orders = 1, .order_kinds = "d", .takes_back = true, .loses_copy = true,
-     .closes = true, .ticks = true},
+    {.name = "large-unread", .large = true, .lines = "rnlr", .slots = 3, .replay_max = 1, .patience = 1,
+     .generations = 4, .takes_back = true, .closes = true, .ticks = true, .order_kinds = ""},
 };
 /* clang-format on */
 

@@ -364,11 +364,12 @@ bool world_end(struct world *w, uint8_t variant)
 /* kept: there is a copy of all of it. unread: the worker had read nothing of it. */
 static bool is_cut(struct world *w, bool kept, bool unread)
 {
+    if (!w->mid || !w->mid_begun || world_mid_alive(w) || (unread && !w->s->takes_back))
+        return false;
     int i = w->taken - 1, slot;
     struct fate *f = &w->fates[i];
     enum gate_line kind = world_line_of(w->s, i)->kind;
-    if (!w->mid || !w->mid_begun || world_mid_alive(w) || (kept && !unread && !f->copy) ||
-        (unread && !w->s->takes_back))
+    if (kept && !unread && !f->copy)
         return false;
     w->mid = w->mid_begun = false;
     if (unread)
