@@ -63,6 +63,7 @@ static void record_handshake(struct gate *g, int slot, const struct scan_id *id)
     if (!l->handshake || !copy_is_kept(&l->copy) || l->handshake_at >= g->settings.handshake_count)
         return;
     struct handshake *h = &g->handshake[l->handshake_at];
+    beside_copy_goes(g, &h->copy);
     copy_move(&g->copies, &h->copy, &l->copy);
     h->id = *id;
 }

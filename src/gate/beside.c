@@ -100,8 +100,11 @@ static uint32_t next_line(const struct gate *g, uint32_t at)
 static bool send_line(struct gate *g)
 {
     struct beside *b = &g->beside;
-    if (!b->sent)
+    if (!b->sent) {
         stream_insert_copy(&b->requests, &g->copies, &g->handshake[b->at].copy);
+        b->out =
+            g->handshake[b->at].id; /* the present worker may have answered a newer one by the time this is */
+    }
     b->sent = true;
     int r = stream_flush(&b->requests);
     return r == 0;
@@ -127,7 +130,7 @@ static int await_answer(struct gate *g)
         const struct scan_line *line = &s->scanner->line;
         bool is_whole =
             front == STREAM_LINE && s->mode == STREAM_JUDGE && !line->is_batch && line->count == 1;
-        bool is_it = is_whole && is_answer(&line->message[0], &g->handshake[b->at].id);
+        bool is_it = is_whole && is_answer(&line->message[0], &b->out);
         bool has_error = is_it && line->message[0].has_error;
         stream_drop(s);
         if (is_it)
@@ -171,10 +174,29 @@ static void reap(struct gate *g)
     g->moved = true;
 }
 
+/* What it said after its last handshake answer, and was read with it, is the first that is read of it. */
+static size_t rest_of(const struct beside *b)
+{
+    return b->answers.filled - b->answers.passed;
+}
+
+bool beside_shakes_hands(const struct gate *g)
+{
+    return g->beside.child.pid > 0 && !g->beside.is_ready;
+}
+
+void beside_copy_goes(struct gate *g, const struct copy *copy)
+{
+    if (g->beside.requests.insertion.copy == copy)
+        (void)kill(g->beside.child.pid, SIGKILL);
+}
+
 bool beside_is_coming(const struct gate *g)
 {
     const struct beside *b = &g->beside;
-    return b->child.pid > 0 && b->child.let_go && !b->is_ready;
+    /* else the server reads slowly, and what is there must go out first */
+    bool has_room = g->answers.stream.filled + rest_of(b) <= STREAM_BUFFER_BYTES;
+    return b->child.pid > 0 && b->child.let_go && (!b->is_ready || !has_room);
 }
 
 void beside_turn(struct gate *g)
@@ -191,15 +213,13 @@ void beside_turn(struct gate *g)
         shake_hands(g);
 }
 
-/* What it said after its last handshake answer, and was read with it, is the first that is read of it. */
+/* There is room: beside_is_coming(). */
 static void keep_rest(struct gate *g)
 {
-    struct stream *from = &g->beside.answers, *to = &g->answers.stream;
-    size_t rest = from->filled - from->passed;
-    if (rest == 0 || rest > STREAM_BUFFER_BYTES - to->filled)
-        return;
-    memcpy(to->data + to->filled, from->data + from->passed, rest);
-    to->filled += rest;
+    const struct stream *from = &g->beside.answers;
+    struct stream *to = &g->answers.stream;
+    memcpy(to->data + to->filled, from->data + from->passed, rest_of(&g->beside));
+    to->filled += rest_of(&g->beside);
 }
 
 bool beside_take_over(struct gate *g)

@@ -88,7 +88,8 @@ struct beside {
     struct end none;    /* the side of its streams that nobody uses */
     struct stream requests, answers;
     uint32_t at; /* the place of the handshake line that is next, or out */
-    bool sent;   /* it is out */
+    bool sent;   /* it is out; with this id: */
+    struct scan_id out;
     bool is_ready;
     bool ask_due, ready_due, ended_due; /* to be told */
     pid_t ended_pid;
@@ -236,6 +237,10 @@ void beside_discard(struct gate *g);
 void beside_turn(struct gate *g);
 /* It runs, and is not ready yet. */
 bool beside_is_coming(const struct gate *g);
+/* It exists, and is not ready: the list of the handshake must not change under it. */
+bool beside_shakes_hands(const struct gate *g);
+/* This copy is about to be dropped: if half of it was written to that worker, it is of no use. */
+void beside_copy_goes(struct gate *g, const struct copy *copy);
 /* It becomes g->child, its handshake done. False: there is none that is ready. */
 bool beside_take_over(struct gate *g);
 

@@ -27,7 +27,7 @@ static void move_handshakes(struct gate *g, const struct gate_settings *fresh)
 
 void told_apply_settings(struct gate *g)
 {
-    if (!g->has_new_settings || g->core.worker == GATE_WORKER_HANDSHAKE)
+    if (!g->has_new_settings || g->core.worker == GATE_WORKER_HANDSHAKE || beside_shakes_hands(g))
         return; /* the numbers of its lines must not change under it */
     struct gate_settings *s = &g->new_settings;
     g->has_new_settings = false;

@@ -414,7 +414,7 @@ def until(predicate, patience=PATIENCE):
 
 
 def equal(got, wanted):
-    assert got == wanted, "got %r, wanted %r" % (got, wanted)
+    assert got == wanted, "got %.500r, wanted %.500r" % (got, wanted)
 
 
 def weir_of(answer):

@@ -210,8 +210,27 @@ def fds(words):
         answer(member(line, b"id"), b"%r" % found)
 
 
+def talker(words):
+    """Answers, and talks on in the same write; after "flood" it writes without end."""
+    for line in lines():
+        if b'"flood"' in line:
+            while True:
+                write(b"x" * 999 + b"\n")
+        talk = b"".join(b"talk %d of " % os.getpid() + b"t" * 3000 + b" %d\n" % i for i in (1, 2))
+        write(b'{"jsonrpc":"2.0","id":' + member(line, b"id") + b',"result":0}\n' + talk)
+
+
+def slow_init(words):
+    """Answers, init after a while."""
+    import time
+    for line in lines():
+        if b'"init"' in line:
+            time.sleep(0.4)
+        answer(member(line, b"id"))
+
+
 KINDS = {"echo": echo, "cat": cat, "flood": flood, "script": script, "asker": asker, "late": late, "close": close,
-         "until-eof": until_eof, "signals": signals, "plain": plain, "fds": fds, "moody": moody, "greeter": greeter, "grower": grower}
+         "until-eof": until_eof, "signals": signals, "plain": plain, "fds": fds, "moody": moody, "greeter": greeter, "slow-init": slow_init, "talker": talker, "grower": grower}
 
 if __name__ == "__main__":
     KINDS[sys.argv[1]](sys.argv[2:])
