@@ -23,6 +23,8 @@
 #define DECODE (JSON_DECODE_ANY | JSON_ALLOW_NUL)
 /* Longer than that a number's key may not fit: digits, a sign, an exponent of 10 digits and its sign. */
 #define KEY_SURE_MAX 110
+/* Beyond that the power of ten may be above 1000000000: the digits add or take as many as there are of them. */
+#define EXPONENT_SURE_MAX 999999800
 
 static void cleanup_json(json_t **j)
 {
@@ -90,7 +92,9 @@ static void check_number(const struct scan_id *id, const json_t *raw)
 {
     if (id->kind == SCAN_ID_LONG) {
         const char *e = strpbrk(json_string_value(raw), "eE");
-        HOLDS(json_string_length(raw) > KEY_SURE_MAX || (e && strlen(e + 1) >= 10));
+        double exponent = e ? strtod(e + 1, NULL) : 0;
+        HOLDS(json_string_length(raw) > KEY_SURE_MAX || exponent > EXPONENT_SURE_MAX ||
+              exponent < -EXPONENT_SURE_MAX);
         return;
     }
     HOLDS(id->kind == SCAN_ID_NUMBER);
