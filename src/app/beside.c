@@ -35,7 +35,7 @@ void beside_prepare(struct unit_runtime *u, const struct decision *d)
     u->prepare_id = d->id;
     if (u->next_cgroup) /* the last PREPARE's, not used */
         beside_is_ready(u);
-    else if (!gate_told_prepare(u))
+    else if (!gate_told_prepare(u) && !gates_may_come(u))
         conclude(u, EVENT_RESULT_FAILED, ENOTCONN);
 }
 

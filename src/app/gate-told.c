@@ -121,7 +121,7 @@ static void fill_order(struct gate_told_message *m, const struct decision *d)
 
 int gates_order(struct unit_runtime *u, const struct decision *d, struct err *reterr)
 {
-    if (!gates_has(u))
+    if (!gates_has(u) && !gates_may_come(u))
         return err_set(reterr, -ENOTCONN, "no gate is connected");
     /* what held requests back is undone with the worker that is drained: the next one begins free */
     if (d->kind == DECISION_RELEASE && u->gate_order.kind == DECISION_DRAIN &&

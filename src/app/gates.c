@@ -38,6 +38,7 @@
 #define GATE_LINKS_MAX     64  /* chosen: bounds fds, as the waiting wrapped commands are bounded */
 #define GATE_ACCEPTS_PER_S 100 /* chosen: a gate tries twice a second; a flood of strangers costs no more */
 #define LOST_WAIT_US       (5 * USEC_PER_SEC) /* chosen: ten of a gate's tries to connect */
+#define GATE_IS_DEAD       1                  /* of gate_lost_us: since long ago */
 #define NOTES_PER_S        20                 /* chosen: what a person can read; the rest is counted */
 
 /* ------------------------------------------------ links ------------------------------------------------ */
@@ -81,6 +82,11 @@ static bool is_dead(const struct gate_link *l)
            state == 'X';
 }
 
+bool gates_may_come(const struct unit_runtime *u)
+{
+    return u->gated && !gates_has(u) && u->gate_lost_told != u->generation && u->gate_lost_us != GATE_IS_DEAD;
+}
+
 bool gates_are_lost(const struct unit_runtime *u)
 {
     int status;
@@ -121,9 +127,10 @@ static void link_free(struct gate_link *l)
     if (!u || gates_has(u))
         return;
     beside_discard(u);
-    drained_if_all(u);
+    if (dead)
+        drained_if_all(u);
     /* a process closes its sockets a moment before it is seen to be dead */
-    u->gate_lost_us = dead ? 1 : now_us();
+    u->gate_lost_us = dead ? GATE_IS_DEAD : now_us();
 }
 
 /* ------------------------------------------------ from the gates ------------------------------------------------ */
@@ -147,6 +154,8 @@ static void take_hello(struct gate_link *l, const struct gate_says_message *m)
     gate_told_welcome(l);
     if (m->pid > 0 && m->pid == u->pid) {
         gate_told_order_in_force(l);
+        if (u->prepare_id && !u->next_cgroup)
+            (void)gate_told_prepare(u);
         if (m->ready && !u->ready)
             launch_become_ready(u);
     }

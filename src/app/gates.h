@@ -22,7 +22,9 @@ const char *gates_program(const struct supervisor *s);
 
 /* Is a gate connected that stands for the unit? */
 bool gates_has(const struct unit_runtime *u);
-/* The decision as an order to every gate of the unit. -ENOTCONN: there is none. */
+/* None is connected, but one lives and will be: it connects again within a second. */
+bool gates_may_come(const struct unit_runtime *u);
+/* The decision as an order to every gate of the unit, now or as soon as it connects. -ENOTCONN: there is none. */
 int gates_order(struct unit_runtime *u, const struct decision *d, struct err *reterr);
 /* weir is about to end the unit's processes: their end is not of their own accord. */
 void gates_ending(struct unit_runtime *u);

@@ -337,6 +337,8 @@ static enum order_state judge_hold(const struct request *q, const char *name, js
                        state ? state : "gone");
         return refused(q, name, text);
     }
+    if (json_is_true(json_object_get(unit, "frozen")))
+        return refused(q, name, "is frozen: it answers nothing, so nothing is held back from it");
     if (json_integer_value(json_object_get(gate, "gates")) == 0)
         return refused(q, name, "has no gate connected: nothing stands on its pipe now");
     if (!is_text(unit, "ladder", order) && !is_text(unit, "ladder", "throttle"))

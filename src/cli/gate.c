@@ -16,7 +16,9 @@
 #include "table.h"
 #include "weir/base/cleanup.h"
 
-#define EMPTY "no gate told of a request in this run and time (--run all looks at every run)"
+/* The first rows of a gate come 10 s after it. */
+#define EMPTY                                                                                                \
+    "no gate told of a request in this run and time; they tell every 10 s (--run all looks at every run)"
 
 struct figures {
     uint64_t calls, answers, errors, notifications, replays, bytes_to_worker, bytes_to_server, growth_calls;

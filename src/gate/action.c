@@ -128,7 +128,8 @@ static bool carry_out(struct gate *g, const struct gate_action *a)
     case GATE_ACTION_FAIL:
         return fail_slot(g, a);
     case GATE_ACTION_EXIT:
-        g->is_over = true;
+        /* a line that is rejected waits for room: the core has done its part, we have not */
+        g->is_over = !g->requests.rejecting || g->requests.stream.front == STREAM_NOTHING;
         return false;
     }
     return false;

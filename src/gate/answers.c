@@ -248,13 +248,12 @@ void answers_worker_ended(struct gate *g)
         !is_whole_message(&s->scanner->line))
         return;
     /* it only lacks the newline */
-    bool deliver = settle_line(g, &s->scanner->line) && !g->answers.dead;
-    if (!deliver) {
+    if (!settle_line(g, &s->scanner->line) || g->answers.dead) {
         stream_drop(s);
         return;
     }
     stream_pass(s);
-    stream_break(s);
+    g->answers.unended = true;
 }
 
 /* As it is when nothing follows it: what is read then is what was written. Else without the half of a line, or with an
@@ -262,9 +261,10 @@ void answers_worker_ended(struct gate *g)
 void answers_settle(struct gate *g)
 {
     struct stream *s = &g->answers.stream;
-    bool is_last = g->core.exit_due || g->core.stopped || g->core.server_closed;
-    if (s->front == STREAM_TAIL && is_last && g->core.used == 0 && s->mode != STREAM_SWALLOW &&
-        !g->answers.dead) {
+    bool is_last = (g->core.exit_due || g->core.stopped || g->core.server_closed) && g->core.used == 0;
+    if (g->answers.unended && !is_last)
+        stream_break(s);
+    if (s->front == STREAM_TAIL && is_last && s->mode != STREAM_SWALLOW && !g->answers.dead) {
         stream_pass(s);
     } else if (s->front == STREAM_TAIL) {
         bool begun = s->mode == STREAM_FORWARD;
@@ -275,7 +275,7 @@ void answers_settle(struct gate *g)
         if (counts)
             tell_note(g, GATE_NOTE_BROKEN, 1, NULL, NULL);
     }
-    s->ended = false;
+    s->ended = g->answers.unended = false;
     g->answers.ended_us = 0;
     if (s->scanner)
         scan_init(s->scanner);

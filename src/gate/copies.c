@@ -12,7 +12,7 @@
 #include "weir/base/cleanup.h"
 
 #define COPY_PIECE       16384U /* chosen: on the stack */
-#define COPY_FIRST_BYTES 512U /* chosen: most requests fit, so that most are one allocation */
+#define COPY_FIRST_BYTES 512U   /* chosen: most requests fit, so that most are one allocation */
 
 void copies_init(struct copies *c)
 {
@@ -201,6 +201,8 @@ ssize_t copy_read(const struct copies *c, const struct copy *copy, uint64_t offs
                   const char **ret)
 {
     uint64_t left = offset < copy->size ? copy->size - offset : 0;
+    if (left == 0)
+        return 0;
     if (size > left)
         size = (size_t)left;
     if (copy->place == COPY_MEMORY) {

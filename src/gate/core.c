@@ -255,14 +255,26 @@ int gate_core_passed(struct gate_core *c, enum gate_line line, bool replay, uint
     return slot;
 }
 
-int gate_core_cut(struct gate_core *c, enum gate_line line, bool kept)
+static int cut(struct gate_core *c, enum gate_line line, bool replay, bool unread)
 {
     assert(c->passing && !is_passing(c));
     c->passing = false;
-    int slot = slots_take(c, line, kept);
-    if (slot >= 0)
+    int slot = slots_take(c, line, replay);
+    if (slot >= 0) {
+        c->slots[slot].unread = unread;
         slots_outlived(c, slot);
+    }
     return slot;
+}
+
+int gate_core_cut(struct gate_core *c, enum gate_line line, bool kept)
+{
+    return cut(c, line, kept, false);
+}
+
+int gate_core_cut_unread(struct gate_core *c, enum gate_line line, bool replay)
+{
+    return cut(c, line, replay, true);
 }
 
 /* Somebody waits, though the line has not been judged again yet. */

@@ -171,7 +171,7 @@ bool gate_core_may_move(enum gate_worker from, enum gate_worker to);
 /* ------------------------------------------ the server's lines ------------------------------------------ */
 
 enum gate_verdict {
-    GATE_PASS, /* send it, then gate_core_passed(), gate_core_cut() or gate_core_unsent(); nothing is judged till then */
+    GATE_PASS, /* send it, then gate_core_passed(), gate_core_cut...() or gate_core_unsent(); nothing is judged till then */
     GATE_WAIT, /* not now: leave it where it is, and read no further */
     GATE_REJECT, /* do not send it: a request is answered with an error (*ret_failure); anything else is dropped */
 };
@@ -188,6 +188,9 @@ int gate_core_passed(struct gate_core *c, enum gate_line line, bool replay, uint
  * rest of the line comes; when OVER at once). `kept`: its copy is whole, and it may be sent again (GATE_SLOT_AGAIN). Else
  * it is FAILED. Returns its slot, or -1 for a line that awaits no answer. */
 int gate_core_cut(struct gate_core *c, enum gate_line line, bool kept);
+/* The same of a line whose worker had read nothing of it, and whose copy is whole: it is sent again whatever it is, and
+ * that was no try. replay: it may be sent again after the next worker, too. */
+int gate_core_cut_unread(struct gate_core *c, enum gate_line line, bool replay);
 /* A line of which the worker got nothing before it ended: it is in front again. After gate_core_ended(). */
 void gate_core_unsent(struct gate_core *c);
 /* A slot that was let through, and of which not a byte is written yet (-1: the line under way): its line is in front

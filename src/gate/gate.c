@@ -154,7 +154,7 @@ static void take_event(struct gate *g, const struct epoll_event *event)
 
 static int timeout_ms(const struct gate *g)
 {
-    if (g->moved || g->wake_us <= g->now_us)
+    if (g->moved)
         return 0;
     uint64_t ms = (g->wake_us - g->now_us + USEC_PER_MSEC - 1) / USEC_PER_MSEC;
     return g->wake_us == UINT64_MAX ? -1 : ms > 60000 ? 60000 : (int)ms;

@@ -50,7 +50,7 @@ struct requests {
     struct copy copy; /* of the line that is on its way in parts */
     bool copy_off;    /* not to be kept, or could not be */
     bool cut;         /* the line's worker ended in the middle of it: it is read on, for the copy */
-    bool unsent;      /* the line was let through, the worker ended before its first byte */
+    bool unread;     /* cut, and the worker had read none of it: it may be sent again, once */
     bool rejecting;   /* the line is swallowed, and answered with an error at its end */
     enum gate_failure failure;
     uint64_t long_offset; /* where it begins in what was written to the worker */
@@ -66,6 +66,7 @@ struct answers {
     bool dead;         /* the server does not read any more */
     uint64_t ended_us; /* since when the worker's output is closed, while it lives; 0 = it is not */
     bool closed;       /* that was passed on */
+    bool unended;      /* the last line of a worker that ended is delivered, and lacked its newline */
 };
 
 /* The end of a worker, from its exit until the core is told. */
@@ -162,10 +163,10 @@ struct gate {
     uint64_t over_us;
 };
 
-/* A bound that the loop must not sleep past. */
+/* A bound that the loop must not sleep past. What is past already was looked at, and waits for something else. */
 static inline void gate_wake_at(struct gate *g, uint64_t when_us)
 {
-    if (when_us < g->wake_us)
+    if (when_us > g->now_us && when_us < g->wake_us)
         g->wake_us = when_us;
 }
 static inline bool gate_is_jsonl(const struct gate *g)

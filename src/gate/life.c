@@ -287,10 +287,26 @@ static void pass_on_closed_stdin(struct gate *g)
     g->end_asked = true; /* a next one would never be asked anything */
 }
 
+/* The server closed both its ends: it is most likely dead. What is held back is nobody's then, and no worker is waited for. */
+static void leave_with_server(struct gate *g)
+{
+    bool is_gone = g->server_in.hungup && (g->server_out.hungup || g->answers.dead);
+    if (!is_gone || g->ending.active || g->end_asked || g->core.stopped)
+        return;
+    if (!life_is_running(g)) {
+        gate_core_stop(&g->core);
+        g->moved = true;
+    } else if (g->requests.waits) {
+        g->end_asked = true;
+        end_close(&g->child.in);
+    }
+}
+
 void life_turn(struct gate *g)
 {
     reap(g);
     pass_on_closed_stdin(g);
+    leave_with_server(g);
     if (g->ending.active && g->ending.waited)
         end_waited(g);
     else if (g->ending.active)

@@ -30,17 +30,17 @@ int requests_handshake_at(const struct gate *g, const char *method)
     return place_of(g->settings.handshake, g->settings.handshake_count, method);
 }
 
-static bool is_kept(const struct gate *g, const char *method)
+static bool is_listed(const struct gate *g, const char *method)
 {
     return place_of(g->settings.replay, g->settings.replay_count, method) >= 0 ||
            requests_handshake_at(g, method) >= 0;
 }
 
 /* Every message of the line with a method may be sent twice. */
-static bool may_replay(const struct gate *g, const struct scan_line *line)
+static bool line_may_replay(const struct gate *g, const struct scan_line *line)
 {
     for (uint32_t i = 0; i < line->count; i++)
-        if (line->message[i].kind != SCAN_RESPONSE && !is_kept(g, line->message[i].method))
+        if (line->message[i].kind != SCAN_RESPONSE && !is_listed(g, line->message[i].method))
             return false;
     return line->untold == 0;
 }
@@ -162,9 +162,11 @@ static void drop_copy_in_time(struct gate *g)
 {
     const struct stream *s = &g->requests.stream;
     bool is_kept_line = s->scanner && line_so_far(&s->scanner->line) == GATE_LINE_REQUEST;
+    if (g->requests.unread)
+        return;
     for (uint32_t i = 0; is_kept_line && i < s->scanner->line.count; i++) {
         const char *method = s->scanner->line.message[i].method;
-        is_kept_line = method[0] == '\0' || is_kept(g, method);
+        is_kept_line = method[0] == '\0' || is_listed(g, method);
     }
     if (!is_kept_line && !g->requests.copy_off)
         drop_copy(g);
@@ -198,27 +200,38 @@ static void open_slot(struct gate *g, int slot, const uint16_t *methods, uint64_
     l->offset = offset;
 }
 
+/* The slot it gets, or -1. */
+static int enter_line(struct gate *g, enum gate_line kind, bool may_replay)
+{
+    const struct requests *r = &g->requests;
+    bool is_kept = copy_is_kept(&r->copy);
+    if (!r->cut)
+        return gate_core_passed(&g->core, kind, is_kept, g->now_us);
+    if (r->unread && is_kept)
+        return gate_core_cut_unread(&g->core, kind, may_replay);
+    return gate_core_cut(&g->core, kind, is_kept);
+}
+
 /* The end of a line that is let through: it is whole, in the buffer or behind it. */
 static void finish_line(struct gate *g, uint64_t offset, bool is_long)
 {
     struct requests *r = &g->requests;
     uint16_t methods[SCAN_BATCH_MAX];
     enum gate_line kind = front_line(g);
-    bool may_keep = kind == GATE_LINE_REQUEST && may_replay(g, &r->stream.scanner->line);
+    bool may_keep = kind == GATE_LINE_REQUEST && line_may_replay(g, &r->stream.scanner->line);
     if (!is_long)
         r->copy_off = !may_keep;
     keep_front(g);
-    if (!may_keep)
+    if (!may_keep && !r->unread)
         drop_copy(g);
     count_line(g, kind, methods);
-    int slot = r->cut ? gate_core_cut(&g->core, kind, copy_is_kept(&r->copy))
-                      : gate_core_passed(&g->core, kind, copy_is_kept(&r->copy), g->now_us);
+    int slot = enter_line(g, kind, may_keep);
     settle_copy(g, slot);
     if (slot >= 0)
         open_slot(g, slot, methods, offset);
     if (!r->cut)
         begin_growth(g, slot, is_long);
-    r->cut = false;
+    r->cut = r->unread = false;
     tell_changed(g);
 }
 
@@ -237,8 +250,7 @@ static void begin_long(struct gate *g)
     struct requests *r = &g->requests;
     r->long_offset = stream_front_offset(&r->stream);
     r->long_memory = g->core.sent == 0 ? child_memory(&g->child) : 0;
-    r->copy_off = false;
-    r->cut = false;
+    r->copy_off = r->cut = r->unread = false;
     drop_copy_in_time(g);
     keep_front(g);
     stream_pass(&r->stream);

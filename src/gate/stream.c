@@ -147,7 +147,7 @@ static int flush_insertion(struct stream *s)
     struct insertion *in = &s->insertion;
     char piece[INSERTION_PIECE];
     while (in->done < in->size) {
-        const char *from = in->text + in->done;
+        const char *from = in->text ? in->text + in->done : NULL;
         ssize_t n = (ssize_t)(in->size - in->done);
         if (in->copy)
             n = copy_read(in->copies, in->copy, in->done, piece, sizeof(piece), &from);

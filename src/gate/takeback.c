@@ -111,6 +111,7 @@ void takeback(struct gate *g, uint64_t front_offset)
     if (t.is_long && t.needs_copy && copy_is_kept(&t.copy)) {
         copy_move(&g->copies, &g->requests.copy, &t.copy);
         g->requests.copy_off = false;
+        g->requests.unread = true;
     }
     copy_drop(&g->copies, &t.copy);
 }

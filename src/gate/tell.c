@@ -179,9 +179,11 @@ void tell_drained(struct gate *g)
 static bool say_hello(struct gate *g)
 {
     struct gate_says_message m = message(g, GATE_SAYS_HELLO);
-    bool runs = life_is_running(g);
-    m.pid = runs ? g->child.pid : 0;
-    m.ready = runs && g->core.worker == GATE_WORKER_UP;
+    if (g->child.let_go && !g->is_prepared && !g->ending.active) { /* it may not have called exec yet */
+        m.pid = g->child.pid;
+        m.generation = g->child.generation;
+    }
+    m.ready = life_is_running(g) && g->core.worker == GATE_WORKER_UP;
     (void)snprintf(m.unit, sizeof(m.unit), "%s", g->unit);
     describe_state(g, &m.state);
     return say(g, &m);

@@ -27,10 +27,10 @@
 
 #include "weir/gate/link.h"
 
-#define CHUNK       (256 * 1024)
-#define LINE_MAX_B  (64 * 1000 * 1000)
-#define PINGS       3000
-#define ROUNDS_MAX  31
+#define CHUNK      (256 * 1024)
+#define LINE_MAX_B (64 * 1000 * 1000)
+#define PINGS      3000
+#define ROUNDS_MAX 31
 
 enum way { DIRECT, SOCAT, GATE, WAYS };
 static const char *const way_names[WAYS] = {"direct", "socat", "gate"};
@@ -41,10 +41,8 @@ struct load {
     uint32_t count, window; /* lines; in flight */
 };
 static const struct load loads[] = {
-    {"100 B there, 100 B back", 100, 100, 100000, 128},
-    {"10 kB there, 100 B back", 10000, 100, 20000, 64},
-    {"100 B there, 10 kB back", 100, 10000, 20000, 64},
-    {"64 MB there, 100 B back", LINE_MAX_B, 100, 8, 1},
+    {"100 B there, 100 B back", 100, 100, 100000, 128}, {"10 kB there, 100 B back", 10000, 100, 20000, 64},
+    {"100 B there, 10 kB back", 100, 10000, 20000, 64}, {"64 MB there, 100 B back", LINE_MAX_B, 100, 8, 1},
     {"100 B there, 64 MB back", 100, LINE_MAX_B, 8, 1},
 };
 #define LOADS (sizeof(loads) / sizeof(loads[0]))
@@ -76,9 +74,10 @@ static void write_all(int fd, const char *data, size_t size)
 /* A request or an answer of exactly `size` bytes, the newline included. */
 static size_t make_line(char *out, size_t size, uint64_t id, size_t answer)
 {
-    int n = answer > 0 ? sprintf(out, "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"method\":\"m%zu\",\"params\":\"",
-                                 (unsigned long long)id, answer)
-                       : sprintf(out, "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"result\":\"", (unsigned long long)id);
+    int n = answer > 0
+                ? sprintf(out, "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"method\":\"m%zu\",\"params\":\"",
+                          (unsigned long long)id, answer)
+                : sprintf(out, "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"result\":\"", (unsigned long long)id);
     size_t at = (size_t)n;
     while (at < size - 3)
         out[at++] = 'x';
@@ -184,8 +183,8 @@ static struct chain start(enum way way, const char *self, const char *gate, cons
         else if (way == SOCAT)
             execlp("socat", "socat", "-", exec, (char *)NULL);
         else
-            execl(gate, gate, "--unit", "worker", "--run-dir", folder, "--path", "/nowhere", "--", self, "--worker",
-                  (char *)NULL);
+            execl(gate, gate, "--unit", "worker", "--run-dir", folder, "--path", "/nowhere", "--", self,
+                  "--worker", (char *)NULL);
         _exit(127);
     }
     close(to[0]);
@@ -341,7 +340,8 @@ static void print_latency(int rounds)
 {
     printf("%-24s %10s %10s %12s %12s %12s %10s\n", "round trip of 120 B", "p50 us", "p99 us", "p50 added",
            "p99 added", "cpu us", "RSS kB");
-    double base50 = quantile(p50[DIRECT], (size_t)rounds, 0.5), base99 = quantile(p99[DIRECT], (size_t)rounds, 0.5);
+    double base50 = quantile(p50[DIRECT], (size_t)rounds, 0.5),
+           base99 = quantile(p99[DIRECT], (size_t)rounds, 0.5);
     for (enum way way = DIRECT; way < WAYS; way++) {
         double m50 = quantile(p50[way], (size_t)rounds, 0.5), m99 = quantile(p99[way], (size_t)rounds, 0.5);
         printf("%-24s %10.1f %10.1f %12.1f %12.1f %12.1f %10ld\n", way_names[way], m50, m99, m50 - base50,
@@ -352,8 +352,8 @@ static void print_latency(int rounds)
 
 static void print_throughput(int rounds)
 {
-    printf("\n%-24s %8s %10s %10s %10s %10s %12s %12s %8s\n", "throughput", "", "lines/s", "MB/s", "of direct",
-           "of socat", "cpu us/line", "MB/cpu s", "RSS kB");
+    printf("\n%-24s %8s %10s %10s %10s %10s %12s %12s %8s\n", "throughput", "", "lines/s", "MB/s",
+           "of direct", "of socat", "cpu us/line", "MB/cpu s", "RSS kB");
     for (size_t i = 0; i < LOADS; i++) {
         double s[WAYS];
         for (enum way way = DIRECT; way < WAYS; way++)
@@ -361,8 +361,9 @@ static void print_throughput(int rounds)
         double bytes = (double)(loads[i].request + loads[i].answer) * loads[i].count / 1e6;
         for (enum way way = DIRECT; way < WAYS; way++) {
             double c = quantile(cpu[way][i], (size_t)rounds, 0.5);
-            printf("%-24s %8s %10.0f %10.0f %10.2f %10.2f", way == DIRECT ? loads[i].name : "", way_names[way],
-                   loads[i].count / s[way], bytes / s[way], s[DIRECT] / s[way], s[SOCAT] / s[way]);
+            printf("%-24s %8s %10.0f %10.0f %10.2f %10.2f", way == DIRECT ? loads[i].name : "",
+                   way_names[way], loads[i].count / s[way], bytes / s[way], s[DIRECT] / s[way],
+                   s[SOCAT] / s[way]);
             if (way == DIRECT)
                 printf("\n");
             else

@@ -4,7 +4,8 @@
  * breadth first, each state once, each state checked. What is found wrong is told as the shortest story that leads there.
  *
  * Usage: explore CORE_H [--large] [--only NAME] [--mutant NUMBER]
- *   CORE_H    src/gate/core.h: the table in its comment must be the code's; "-": is not looked at
+ *   CORE_H    src/gate/core.h: the table in its comment must be the code's; "-": is not looked at, and one world alone
+ *             must take all rows
  *   --large   the large worlds as well
  *   --only    that world alone, be it large or not
  *   --mutant  breaks that rule, in a core made by tests/gate/mutate; 0 if that was found
@@ -54,8 +55,8 @@ static const struct scenario scenarios[] = {
     /* what a worker that ended has never read comes back */
     {.name = "unread", .lines = "rnr", .slots = 3, .replay_max = 1, .patience = 1, .generations = 3,
      .takes_back = true, .closes = true, .ticks = true, .order_kinds = ""},
-    {.name = "unwritten", .lines = "nlo", .slots = 2, .replay_max = 1, .patience = 2, .generations = 3,
-     .orders = 1, .order_kinds = "h", .takes_back = true, .stops = true, .ticks = true},
+    {.name = "unwritten", .lines = "nmo", .slots = 2, .replay_max = 1, .patience = 2, .generations = 3,
+     .refusals = 1, .order_kinds = "", .takes_back = true, .stops = true, .ticks = true},
     /* fewer slots than requests */
     {.name = "slots", .lines = "rnor", .slots = 1, .replay_max = 1, .patience = 1, .generations = 2,
      .orders = 2, .order_kinds = "hcr", .closes = true, .ticks = true},
@@ -70,9 +71,8 @@ static const struct scenario scenarios[] = {
     {.name = "large-lines", .large = true, .lines = "lbpo", .slots = 2, .replay_max = 2, .patience = 2,
      .generations = 3, .orders = 2, .order_kinds = "hr", .refusals = 1, .closes = true, .stops = true,
      .ticks = true},
-    {.name = "large-unread", .large = true, .lines = "rnlr", .slots = 3, .replay_max = 1, .patience = 2,
-     .generations = 4, .orders = 1, .order_kinds = "d", .takes_back = true, .loses_copy = true,
-     .closes = true, .ticks = true},
+    {.name = "large-unread", .large = true, .lines = "rnlr", .slots = 3, .replay_max = 1, .patience = 1,
+     .generations = 4, .takes_back = true, .closes = true, .ticks = true, .order_kinds = ""},
 };
 /* clang-format on */
 
@@ -326,7 +326,7 @@ static bool explore(const char *header, const char *only, bool large)
     for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]) && !wrong; i++)
         if (only ? strcmp(only, scenarios[i].name) == 0 : large || !scenarios[i].large)
             wrong = walk(&scenarios[i], &states, &transitions);
-    if (!wrong && !only)
+    if (!wrong && (!only || strcmp(header, "-") == 0))
         wrong = !is_taken();
     if (!wrong && states == 0)
         wrong = true; /* no such world */

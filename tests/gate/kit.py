@@ -363,8 +363,9 @@ class Gate:
 class World:
     """A folder, a supervisor and a gate, gone at the end of a with block."""
 
-    def __init__(self, worker=None, supervisor=None, **gate):
+    def __init__(self, worker=None, supervisor=None, mode=0o700, **gate):
         self.dir = tempfile.mkdtemp(prefix="weir-gate.")
+        os.chmod(self.dir, mode)
         settings = dict(supervisor or {})
         self.supervisor = Supervisor(self.dir, **settings)
         try:

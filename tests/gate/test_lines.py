@@ -155,6 +155,34 @@ def test_flags_of_the_servers_pipes_stay():
     os.close(mine_out[1])
 
 
+def test_pipes_that_cannot_be_opened_anew():
+    """Another user's: they stay blocking, and are asked before each call."""
+    if os.getuid() != 0:
+        return "needs root to become another user"
+    folder = os.path.dirname(os.path.realpath(GATE))
+    while folder != "/":
+        if not os.stat(folder).st_mode & 0o001:
+            return "another user cannot run %s" % GATE
+        folder = os.path.dirname(folder)
+
+    def before():
+        os.setgid(65534)
+        os.setuid(65534)
+    old = os.umask(0)
+    try:
+        with World(["/bin/cat"], before=before, mode=0o755) as (supervisor, gate):
+            supervisor.wait("READY")
+            for fd in (0, 1):
+                with open("/proc/%d/fdinfo/%d" % (gate.pid, fd)) as f:
+                    flags = int(next(line for line in f if line.startswith("flags:")).split()[1], 8)
+                equal(flags & os.O_NONBLOCK, 0)
+            data = junk(random.Random(12), 3_000_000)
+            assert pump(gate, data, random.Random(12)) == data
+            equal(gate.wait(), 0)
+    finally:
+        os.umask(old)
+
+
 def test_both_pipes_full():
     """A server that writes all it has before it reads anything, a worker that answers as it reads: what does not fit
     waits, and nothing stops for good."""

@@ -179,6 +179,33 @@ def test_drain_of_any_lines():
         equal(gate.line(), b"three")
 
 
+def test_the_server_dies_while_it_is_held():
+    """The worker hears the end at once, not when the hold's patience is over."""
+    log = tempfile.mktemp(prefix="weir-gate-log.")
+    with World(echo(log)) as (supervisor, gate):
+        ready(supervisor, gate)
+        supervisor.order("HOLD")
+        held(supervisor)
+        gate.request(1)
+        supervisor.wait_state(lambda s: s["queued"] == 1)
+        os.close(gate.stdin)
+        os.close(gate.stdout)
+        gate.stdin = gate.stdout = None
+        equal(gate.wait(10), 0)
+        equal(len(open(log).readlines()), 1)
+    os.unlink(log)
+
+
+def test_the_server_dies_while_a_worker_waits():
+    with World(supervisor=dict(asks=("silent",))) as (supervisor, gate):
+        supervisor.wait("ASK")
+        gate.request(1)
+        os.close(gate.stdin)
+        os.close(gate.stdout)
+        gate.stdin = gate.stdout = None
+        equal(gate.wait(10), 69)
+
+
 # ------------------------------------------ the handshake ------------------------------------------
 
 
@@ -437,8 +464,7 @@ def test_a_new_supervisor_counts_from_one():
         for generation in (1, 2):
             gate.request(1, "die")
             equal(weir_of(gate.answer())["generation"], generation)
-        gate.request(3, "echo")
-        gate.answer()  # the third one runs
+        supervisor.wait("READY", generation=3)
         supervisor.stop()
         supervisor.generation = 0
         supervisor.start()

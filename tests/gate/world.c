@@ -19,7 +19,7 @@ static void send(struct world *w, int i)
     const struct world_line *line = world_line_of(w->s, i);
     HOLDS(w, world_is_up(w) && !w->stdin_closed);
     HOLDS(w, w->handshaken == w->s->handshakes);
-    HOLDS(w, f->sends == 0 || (line->replay && !f->touched && f->open));
+    HOLDS(w, f->sends == 0 || (line->replay && !f->touched));
     if (line->kind != GATE_LINE_RESPONSE) { /* that one overtakes what waits */
         HOLDS(w, i >= w->last_sent);        /* in the order in which they came */
         w->last_sent = (uint8_t)(i + 1);
@@ -28,6 +28,7 @@ static void send(struct world *w, int i)
         HOLDS(w, !world_rate_forbids(w) || w->mid);
         HOLDS(w, f->resent || world_first_again(w) < 0);
     }
+    HOLDS(w, line->parts == 0 || f->open);
     f->sends++;
     f->sent_to = w->generation;
     HOLDS(w, f->sends <= 1 + (line->replay ? w->s->replay_max : 0));
@@ -360,22 +361,35 @@ bool world_end(struct world *w, uint8_t variant)
     return ends(w, how[variant].clean, how[variant].recalled, how[variant].unread);
 }
 
-bool world_cut(struct world *w, bool kept)
+/* kept: there is a copy of all of it. unread: the worker had read nothing of it. */
+static bool is_cut(struct world *w, bool kept, bool unread)
 {
+    if (!w->mid || !w->mid_begun || world_mid_alive(w) || (unread && !w->s->takes_back))
+        return false;
     int i = w->taken - 1, slot;
-    if (!w->mid || !w->mid_begun || world_mid_alive(w) || (kept && !w->fates[i].copy))
+    struct fate *f = &w->fates[i];
+    enum gate_line kind = world_line_of(w->s, i)->kind;
+    if (kept && !unread && !f->copy)
         return false;
     w->mid = w->mid_begun = false;
-    CALL(w, slot = gate_core_cut(&w->core, world_line_of(w->s, i)->kind, kept));
+    if (unread)
+        CALL(w, slot = gate_core_cut_unread(&w->core, kind, f->copy));
+    else
+        CALL(w, slot = gate_core_cut(&w->core, kind, kept));
     take_slot(w, i, slot);
-    struct fate *f = &w->fates[i];
-    f->copy = kept;
+    f->copy = f->copy && kept;
+    f->sends = (uint8_t)(f->sends - unread);
     if (!f->open)
         return true;
-    f->again = kept && world_replay_max(w) > 0 && !world_rejects(w);
+    f->again = kept && f->sends <= world_replay_max(w) && !world_rejects(w);
     if (!f->again)
         f->may_fail = kept && w->core.worker == GATE_WORKER_DOWN ? BIT(DOWN) : BIT(ENDED);
     return true;
+}
+
+bool world_cut(struct world *w, uint8_t variant)
+{
+    return is_cut(w, variant > 0, variant > 1);
 }
 
 bool world_unsent(struct world *w)

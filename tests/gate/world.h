@@ -83,7 +83,7 @@ struct world {
     X(JUDGE, "the line in front is judged again", 1)                                                         \
     X(BEGIN, "the first byte of the long line goes out", 1)                                                  \
     X(WHOLE, "the long line is sent whole", 1)                                                               \
-    X(CUT, "the long line was cut by its worker's end|it was cut, and its copy is whole", 2)                 \
+    X(CUT, "the long line was cut by its worker's end|it was cut, its copy is whole|it was not read", 3)     \
     X(UNSENT, "the long line was not begun before its worker's end", 1)                                      \
     X(CLOSE, "the server closes", 1)                                                                         \
     X(STOP, "the server stops the gate", 1)                                                                  \

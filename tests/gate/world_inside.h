@@ -55,7 +55,7 @@ bool world_go(struct world *w);
 bool world_handshake(struct world *w, bool ok);
 bool world_answer(struct world *w, int i);
 bool world_end(struct world *w, uint8_t variant);
-bool world_cut(struct world *w, bool kept);
+bool world_cut(struct world *w, uint8_t variant);
 bool world_unsent(struct world *w);
 bool world_closes(struct world *w);
 bool world_tick(struct world *w);

@@ -39,9 +39,11 @@ is "$(unit notify .status_text)" "half way" "status tells the unit's own STATUS=
 NOTIFY_SOCKET=$RUN/silent.notify timeout 1 misbehave notify >/dev/null 2>&1
 sleep 0.3
 is "$(unit silent .state)" starting "READY=1 from a process outside the unit does not count"
+recorded
 for u in tcp http exec notify log; do
     n=$(unit_number $u)
-    took=$(sql "select (max(t_us) - (select t_us from events where kind='spawned' and unit=$n)) / 1000 from events where kind='ready' and unit=$n")
+    # from the decision on: the event 'spawned' comes once all are started, on a busy host a second after the first process
+    took=$(sql "select (max(t_us) - (select t_us from decisions where kind='start' and unit=$n)) / 1000 from events where kind='ready' and unit=$n")
     within "${took:-none}" $((delay - $(slow 250 500))) $((delay * 2 + $(slow 800 8000))) "$u was ready when it was ready, not before ($took ms)"
 done
 is "$(sql "select count(*) from events where kind='exited'")" 0 "nothing ended"

@@ -66,6 +66,7 @@ is "$(sql "select count(*) from decisions where unit = $(unit_number cache) and 
 # ---------------------------------------------------------------- the hook
 
 soon 10 "the hook ran" test -s "$T/told/environment"
+recorded
 row=$(sql "select min(id) from decisions where kind = 'notify' and unit = $(unit_number told)")
 id=$((row & ((1 << 38) - 1))) # the row has the run's number above it
 env_is() { is "$(sed -n "s/^$1=//p" "$T/told/environment")" "$2" "its $1"; }

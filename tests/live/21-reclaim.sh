@@ -51,7 +51,7 @@ soon 30 "memory is taken back" sql_some "select count(*) from decisions where ki
 below() { [ "$(current)" -lt "$low" ]; }
 soon 30 "until memory.current is below release_at ($(($(current) >> 20)) MB)" below
 outcomes="from events e join decisions d on d.run = e.run and e.text like '%decision=' || d.decision || ' %' where e.kind = 'outcome' and d.$chunk"
-# The history is written once a second: all of it is on record when a sample after the last outcome is below as well.
+# Steps and outcomes are written once a second. A sample after the last outcome, below as well: all are on record.
 soon 5 "every chunk has its outcome" sql_is "select (select count(*) $outcomes) = (select count(*) from decisions where $chunk)
     and exists (select 1 from samples where unit = $reader and memory_current < $low and t_us > (select max(e.t_us) $outcomes))" 1
 note "$(sql "select group_concat(substr(e.text, instr(e.text, 'result='))) $outcomes")"

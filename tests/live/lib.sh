@@ -226,6 +226,14 @@ reaches() { [ "$(unit "$1" "$2")" -ge "$3" ] 2>/dev/null; }
 sql() { sqlite3 -cmd '.timeout 3000' -readonly "$DB" "$1" 2>&1; }
 sql_is() { [ "$(sql "$1")" = "$2" ]; }
 sql_some() { [ "$(sql "$1")" -ge 1 ] 2>/dev/null; }
+# Interventions are written as they are made, all else once a second. For a check of what must be in the history already:
+# waits until all that happened up to now is.
+recorded() {
+    local up
+    up=$(status | jq .uptime_us)
+    wait_for 10 sql_is "select last_t_us > start_t_us + $up from runs order by id desc limit 1" 1 ||
+        not_ok "what happened is on record" "not within 10 s"
+}
 # unit numbers of the last run
 unit_number() { sql "select unit from units where run = (select max(run) from units) and name = '$1'"; }
 

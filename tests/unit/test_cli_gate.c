@@ -168,6 +168,7 @@ static void test_gates_of_one_run_add_up(void **state)
     give(31, 100, "search", 16);
     give(40, 200, "search", 6);
     assert_int_equal(calls_of("search", (struct cli_args){0}), 16 + 6);
+    assert_int_equal(figure("search", "wall_us"), HISTORY_WALL_US + 40 * USEC_PER_SEC); /* the newest row's */
     assert_int_equal(calls_of("search", (struct cli_args){.since = "2025-11-05 12:24:10"}), 1 + 6);
 }
 
@@ -202,6 +203,23 @@ static void test_a_gate_that_outlives_the_supervisor_is_counted_once(void **stat
     assert_int_equal(calls_of("search", (struct cli_args){.run = "last"}), 10);
     assert_int_equal(figure("initialize", "calls"), -1); /* nothing happened */
     assert_int_equal(calls_of("search", (struct cli_args){.run = "1"}), 10);
+}
+
+/* After a boot the same pid is another gate's, whatever its figures. */
+static void test_a_boot_ends_every_gate(void **state)
+{
+    (void)state;
+    const struct store_run next = {.supervisor = "search-docs",
+                                   .boot_id = "another boot",
+                                   .wall_us = HISTORY_WALL_US + 100 * USEC_PER_SEC,
+                                   .monotonic_us = HISTORY_START_US + 100 * USEC_PER_SEC,
+                                   .unit_names = history_units,
+                                   .unit_count = 2};
+    begin_run(0);
+    give(10, 100, "search", 10);
+    assert_int_equal(store_run_begin(s, &next), 0);
+    give(110, 100, "search", 14);
+    assert_int_equal(calls_of("search", (struct cli_args){.run = "all"}), 10 + 14);
 }
 
 /* A new gate that has answered nothing yet does not hide what is known. */
@@ -263,8 +281,8 @@ static void test_empty_is_said_in_words(void **state)
     begin_run(0);
     history_flush(s);
     assert_int_equal(run((struct cli_args){0}), CLI_EXIT_OK);
-    assert_string_equal(output,
-                        "no gate told of a request in this run and time (--run all looks at every run)\n");
+    assert_string_equal(output, "no gate told of a request in this run and time; they tell every 10 s (--run "
+                                "all looks at every run)\n");
 }
 
 static int setup(void **state)
@@ -297,6 +315,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_figures_that_fall_are_another_gates, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_gate_that_outlives_the_supervisor_is_counted_once, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_a_boot_ends_every_gate, setup, teardown),
         cmocka_unit_test_setup_teardown(test_latencies_are_those_of_the_last_that_answered, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory_may_fall, setup, teardown),
         cmocka_unit_test_setup_teardown(test_units_are_told_apart, setup, teardown),

@@ -145,6 +145,18 @@ static void test_not_ready(void **state)
         "Command hold worker\n"});
 }
 
+static void test_frozen(void **state)
+{
+    (void)state;
+    play(&(struct story){cmd_hold,
+                         {"worker"},
+                         {UNIT("ready", "idle", ",\"frozen\":true" GATE("release"))},
+                         CLI_EXIT_FAILED,
+                         NULL,
+                         "weir hold: worker is frozen: it answers nothing, so nothing is held back from it\n",
+                         "Command hold worker\n"});
+}
+
 static void test_no_gate_connected(void **state)
 {
     (void)state;
@@ -272,6 +284,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hold_of_a_throttled_unit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_gate, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_ready, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_frozen, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_gate_connected, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_gate_could_not, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_gate_does_not_say, setup, teardown),

@@ -452,6 +452,22 @@ static void test_what_was_never_read_may_be_sent_again(void **state)
     fails(&g, unread, GATE_FAILURE_ENDED);
 }
 
+static void test_a_long_line_that_was_never_read(void **state)
+{
+    (void)state;
+    struct gate g;
+    begin(&g);
+    comes_up(&g, 1);
+    assert_int_equal(judged(&g, GATE_LINE_REQUEST), GATE_PASS);
+    dies(&g);
+    int slot = gate_core_cut_unread(&g.core, GATE_LINE_REQUEST, false);
+    comes_up(&g, 2);
+    resends(&g, slot); /* its first try, and its only one */
+    dies(&g);
+    does(&g, GATE_ACTION_ASK);
+    fails(&g, slot, GATE_FAILURE_ENDED);
+}
+
 static void test_what_was_never_read_is_no_poison(void **state)
 {
     (void)state;
@@ -1157,6 +1173,7 @@ int main(void)
         cmocka_unit_test(test_a_line_of_which_nothing_was_sent_is_in_front_again),
         cmocka_unit_test(test_a_lost_copy),
         cmocka_unit_test(test_what_was_never_read_may_be_sent_again),
+        cmocka_unit_test(test_a_long_line_that_was_never_read),
         cmocka_unit_test(test_what_was_never_read_is_no_poison),
         cmocka_unit_test(test_what_was_never_written_is_in_front_again),
         cmocka_unit_test(test_the_gate_does_not_end_over_a_line_that_came_back),
