@@ -25,7 +25,7 @@
 #include "worker-methods.h"
 
 static struct {
-    const char *db_path, *model, *max_batch_tokens, *trace, *crash_point;
+    const char *db_path, *model, *max_batch_tokens, *trace, *crash_point, *poison;
     double memory_scale, time_scale, trace_from_s;
     int64_t load_ms, model_bytes, leak_bytes, work_ms, search_ms, idle_ms;
     int64_t compact_every, compact_ms, crash_after, hang_after, hang_s;
@@ -72,6 +72,7 @@ static const struct opt options[] = {
      ENV("CRASH_AFTER")},
     {"crash-point", "WHEN", OPT_STRING, &arg.crash_point,
      "before or after it is in the database (default before)", ENV("CRASH_POINT")},
+    {"poison", "TEXT", OPT_STRING, &arg.poison, "abort at each search for TEXT", ENV("POISON")},
     {"hang-after", "N", OPT_COUNT, &arg.hang_after, "stop answering in the Nth addSections",
      ENV("HANG_AFTER")},
     {"hang-for", "SEC", OPT_COUNT, &arg.hang_s, "for how long (default 600)", ENV("HANG_FOR")},
@@ -179,6 +180,7 @@ static void init_worker(struct worker *worker)
     worker->work_us = arg.work_ms * 1000;
     worker->search_us = arg.search_ms * 1000;
     worker->crash_after = arg.crash_after;
+    worker->poison = arg.poison;
     worker->hang_after = arg.hang_after;
     worker->hang_us = arg.hang_s * 1000000;
     worker->crash_point =

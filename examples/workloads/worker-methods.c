@@ -150,13 +150,20 @@ static void hang_on_purpose(struct worker *worker)
     }
 }
 
-static void crash_on_purpose(struct worker *worker, enum worker_point point)
+static _Noreturn void crash(const char *why)
 {
-    if (worker->crash_after <= 0 || worker->add_count != worker->crash_after || worker->crash_point != point)
-        return;
-    sys_log_line(STDERR_FILENO, "crashing on purpose (add_count=%lld)", (long long)worker->add_count);
+    sys_log_line(STDERR_FILENO, "crashing on purpose (%s)", why);
     sys_disable_core();
     abort();
+}
+
+static void crash_on_purpose(struct worker *worker, enum worker_point point)
+{
+    char why[40];
+    if (worker->crash_after <= 0 || worker->add_count != worker->crash_after || worker->crash_point != point)
+        return;
+    snprintf(why, sizeof why, "add_count=%lld", (long long)worker->add_count);
+    crash(why);
 }
 
 static void compact_if_due(struct worker *worker)
@@ -237,6 +244,8 @@ static json_t *search(struct worker *worker, json_t *params, struct failure *fai
     const char *query = need_string(params, "query", failure), *path;
     if (!query)
         return NULL;
+    if (worker->poison && strcmp(query, worker->poison) == 0)
+        crash("a search for the poison");
     pthread_mutex_unlock(&worker->lock);
     sys_burn_cpu_us(worker->search_us);
     pthread_mutex_lock(&worker->lock);

@@ -44,6 +44,7 @@ struct worker {
     int64_t crash_after, hang_after; /* at this addSections call; 0: never */
     int64_t hang_us;
     enum worker_point crash_point;
+    const char *poison; /* a search for it is the end; NULL: none is */
 };
 
 /*

@@ -24,7 +24,7 @@ weir_run
 soon 20 "server gets ready" unit_ready server
 soon 20 "the worker, too: its handshake is through" unit_ready worker
 soon 10 "it answers" rpc_answers "$port" getStats
-search_begin "$T/search" "$port" --interval 50
+search_begin "$T/search" "$port" --interval "$(slow 50 500)"
 begin=$(now_ms)
 
 server=$(pid_of server) worker=$(pid_of worker)
@@ -38,7 +38,7 @@ is "$(limit_of "$worker" memory)" $((512 << 20)) "the worker's limit is there"
 within "$(status_of "$gate" VmRSS)" 1 3072 "the gate takes less than 3 MB"
 is "$(unit worker .gate.gates)" 1 "weir status tells of one gate"
 
-soon $((documents / 4 + 40)) "all $documents documents are worked through" job_is_done "$port"
+soon $((documents / 2 + 40)) "all $documents documents are worked through" job_is_done "$port"
 took=$(($(now_ms) - begin))
 search_end
 searched "$T/search" "a search each 50 ms during the job"
@@ -58,14 +58,14 @@ is "$(unit worker .gate.errors)" 0 "no answer was an error"
 # by hand
 weir hold worker -c "$C" >"$T/out" 2>&1
 is "$?" 0 "weir hold worker"
-search_begin "$T/held" "$port" --interval 50 --count 40
+search_begin "$T/held" "$port" --interval "$(slow 50 500)" --count 40
 rpc "$port" getStats >"$T/answer" &
 asker=$!
 background+=("$asker")
 sleep 1.5
 is "$(cat "$T/answer")" "" "held: no answer to a request"
 is "$(unit worker '.gate | "\(.order) \(.inflight) \(.queued)"')" "hold 0 1" "weir status: held, nothing in flight, something waits"
-within "$(unit worker .gate.queued_us)" 300000 5000000 "and for how long (told once a second)"
+within "$(unit worker .gate.queued_us)" 300000 "$(slow 5000000 60000000)" "and for how long (told once a second)"
 check "health is ok" healthy "$port"
 weir release worker -c "$C" >"$T/out" 2>&1
 is "$?" 0 "weir release worker"
@@ -73,14 +73,14 @@ wait "$asker"
 like "$(cat "$T/answer")" '*"result":*' "released: it is answered"
 wait "${search_pids[0]}"
 searched "$T/held" "searches while it was held"
-within "$(jq '.max_ms | floor' "$T/held")" 1000 10000 "they waited"
+within "$(jq '.max_ms | floor' "$T/held")" 1000 "$(slow 10000 60000)" "they waited"
 
 weir pace worker 5/s -c "$C" >"$T/out" 2>&1
 is "$?" 0 "weir pace worker 5/s"
 before=$(unit worker .gate.calls)
 search_begin "$T/paced" "$port" --interval 50
 sleep 3
-within "$(($(unit worker .gate.calls) - before))" 10 20 "5 a second: in 3 s about 15 of 60 get through"
+within "$(($(unit worker .gate.calls) - before))" 8 "$(slow 25 60)" "5 a second: in 3 s about 15 of 60 get through"
 weir pace worker 1 -c "$C" >"$T/out" 2>&1
 is "$?" 0 "weir pace worker 1"
 most=0

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The worker is killed by kill -9 at random moments (seeded) while its server indexes and several clients ask: every
 # request is answered exactly once, by its result or by an error that names the cause, and nothing hangs. The server is
-# one that would never start a worker anew. WEIR_GATE_FULL=1: 200 kills instead of 20.
+# one that would never start a worker anew. Last, a request that kills each worker it is given to. WEIR_GATE_FULL=1: 200 kills instead of 20.
 # shellcheck source=tests/live/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -13,6 +13,7 @@ RANDOM=${WEIR_LIVE_SEED:-4711}
 port=$(free_port)
 plain_worker
 export WEIR_DEMO_MODEL_BYTES=8M WEIR_DEMO_LOAD_TIME_MS=100 WEIR_DEMO_WORK_MS=20 WEIR_DEMO_SEARCH_MS=2 WEIR_DEMO_CALLS_LOG=1
+export WEIR_DEMO_POISON=arsenic
 # So many failures would give the unit up; here they are what is wanted.
 config <<END
 $(job_server "$port" "$documents" --doc-interval 5)
@@ -28,9 +29,9 @@ soon 20 "server and worker get ready" unit_ready worker
 soon 10 "it answers" rpc_answers "$port" getStats
 server=$(pid_of server) gate=$(status_of "$(pid_of worker)" PPid)
 for method in search getStats getSectionsByPath; do
-    search_begin "$T/$method" "$port" --interval 20 --method "$method" --timeout 30
+    search_begin "$T/$method" "$port" --interval "$(slow 20 300)" --method "$method" --timeout "$(slow 30 200)"
 done
-search_begin "$T/narrow" "$port" --interval 40 --connections 2 --timeout 30
+search_begin "$T/narrow" "$port" --interval "$(slow 40 600)" --connections 2 --timeout "$(slow 30 200)"
 # Its processes, without asking weir: a kill is to meet any moment, also while the next worker is being started.
 procs=$(cgroup_of "$(pid_of worker)" "")/cgroup.procs
 killed=0 tries=0
@@ -66,6 +67,18 @@ is "$(unit worker '.gate.notes | [.failed, .poison, .impatient, .rejected] | map
 indexed_once "$documents" "the worker's database"
 
 is "$(unit worker .gate.errors)" 0 "none is a worker's own"
+# poison: sent again three times, then its caller is told; nobody else has to suffer
+generation=$(unit worker .generation)
+search_begin "$T/beside" "$port" --interval "$(slow 20 300)" --timeout "$(slow 30 200)"
+rpc "$port" search '{"query":"arsenic"}' >"$T/answer"
+search_end
+like "$(cat "$T/answer")" '*"error":{"code":-32001,"message":"*"failure":"poison"*' "a request that kills its worker each time is answered with an error in the end"
+note "$(cat "$T/answer")"
+is "$(($(unit worker .generation) - generation)) $(unit worker '.gate.notes.poison')" "4 1" "after four workers, and counted as poison"
+says "$LOG" "gate: search [0-9]+ \([0-9]{2,} bytes\): answered with an error: each worker it was sent to died" "on record with method, id and size"
+searched "$T/beside" "searches beside it"
+errors=$((errors + 1))
+
 calls=$(unit worker .gate.calls) answers=$(unit worker .gate.answers)
 is "$(unit worker '.gate | "\(.inflight) \(.waiting) \(.queued)"')" "0 0 0" "nothing is open"
 is "$calls" $((answers + errors)) "each of the gate's $calls requests was answered by a worker, or by the gate"

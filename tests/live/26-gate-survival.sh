@@ -27,7 +27,7 @@ pair
 first="$server $gate $worker"
 
 # weir dies
-search_begin "$T/search" "$port" --interval 20 --timeout 20
+search_begin "$T/search" "$port" --interval "$(slow 20 200)" --timeout "$(slow 20 120)"
 calls=$(unit worker .gate.calls) fell=none
 for ((i = 1; i <= kills; i++)); do
     weir_kill

@@ -426,7 +426,7 @@ job_is_done() { # PORT
 search_begin() { # FILE PORT [OPTION...]
     local file=$1 port=$2
     shift 2
-    docs-search --port "$port" --json "$@" >"$file" 2>"$file.err" &
+    docs-search --port "$port" --json --timeout "$(slow 10 120)" "$@" >"$file" 2>"$file.err" &
     search_pids+=($!)
     background+=($!)
 }

@@ -130,7 +130,8 @@ printf 'Time(s), RSS(MB), VSZ(MB), Threads\n0, 60, 0, 9\n100, 1060, 0, 9\n' >"$s
 export WEIR_DEMO_TRACE=$scratch/ramp.log WEIR_DEMO_TIME_SCALE=5 WEIR_DEMO_IDLE_MS=300 WEIR_DEMO_LOAD_TIME_MS=300
 open_worker
 call 1 initModel
-sleep 0.3
+climbed() { awk -v m="$(rss_mb "$pid")" 'BEGIN { exit !(m >= 59) }'; }
+until_true 5 climbed
 loaded=$(rss_mb "$pid")
 near "$loaded" 60 4 "loading the model takes it to the trace's start"
 is "$(status_of "$pid" Threads)" 9 "threads as in the trace"
@@ -155,6 +156,13 @@ is "$answer" "" "told to crash at the second document, it does not answer it"
 is "$?" 134 "it ended by SIGABRT"
 exec 8>&- 9<&-
 is "$(cut -f2 "$db/documents.log" | tr '\n' ' ')" "a.md b.md " "after the write: the document is there"
+open_ready --poison arsenic
+call 1 search '{"query":"bread"}'
+like "$answer" '*"id":1,"result"*' "a search"
+call 2 search '{"query":"arsenic"}'
+{ wait "$pid"; } 2>/dev/null
+is "$? $answer" "134 " "a search for what it is told to die of: SIGABRT, no answer"
+exec 8>&- 9<&-
 is "$(printf '{"id":1,"method":"ping"}\n' | WEIR_DEMO_WRAPPER=1 "$DOCS_WORKER" --project P run python X/worker.py --model=m \
     --max-batch-tokens=9 --unknown=1 --db-path="$scratch/uv" 2>/dev/null)" '{"jsonrpc":"2.0","id":1,"result":{"status":"ok"}}' "the real command line, behind a wrapper"
 check "the database is where --db-path says" test -f "$scratch/uv/documents.log"
