@@ -134,7 +134,7 @@ static int names_split(const char *text, char ***ret)
 
 static bool names_repeat(char *const *words)
 {
-    for (size_t i = 1; words[i]; i++)
+    for (size_t i = 1; words && words[i]; i++)
         for (size_t j = 0; j < i; j++)
             if (strcmp(words[i], words[j]) == 0)
                 return true;
@@ -181,7 +181,7 @@ static int methods_parse(const struct key *key, void *owner, const char *text, s
         return r;
     if (words_count(words) > CONFIG_METHODS_MAX)
         return why_set(why, "more than %d methods\nname the ones that matter most", CONFIG_METHODS_MAX);
-    for (size_t i = 0; words[i]; i++)
+    for (size_t i = 0; words && words[i]; i++)
         if (strlen(words[i]) > CONFIG_METHOD_NAME_MAX)
             return why_set(why, "a method's name is too long\nat most %d bytes", CONFIG_METHOD_NAME_MAX);
     if (names_repeat(words))
