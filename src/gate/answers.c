@@ -26,7 +26,7 @@ void answers_forget_slot(struct gate *g, int slot)
 
 void answers_insert(struct gate *g, char *text, size_t size)
 {
-    if (!text || g->answers.dead || g->answers.closed) {
+    if (!text || g->answers.dead) {
         free(text);
         return;
     }
@@ -192,7 +192,7 @@ static void server_is_gone(struct gate *g)
 
 static void flush(struct gate *g)
 {
-    if (g->answers.dead || g->answers.closed)
+    if (g->answers.dead)
         return;
     int r = stream_flush(&g->answers.stream);
     if (r < 0 && r != -EAGAIN)
@@ -205,7 +205,7 @@ static void pass_on_close(struct gate *g)
     struct answers *a = &g->answers;
     struct stream *s = &a->stream;
     const uint64_t patience_us = 1000000; /* as designed */
-    if (!s->ended || a->closed || a->dead || !life_is_running(g))
+    if (!s->ended || a->dead || !life_is_running(g))
         return;
     if (a->ended_us == 0)
         a->ended_us = g->now_us;
@@ -220,7 +220,7 @@ static void pass_on_close(struct gate *g)
     }
     if (s->sent < s->passed || s->insertion.size > 0)
         return;
-    a->closed = true;
+    a->dead = true; /* a next worker would not reach the server either */
     end_close(&g->server_out);
 }
 

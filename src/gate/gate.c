@@ -200,7 +200,7 @@ static bool may_leave(struct gate *g)
     const struct stream *s = &g->answers.stream;
     if (!g->is_over)
         return false;
-    if (g->answers.dead || g->answers.closed || (s->sent == s->passed && s->insertion.size == 0))
+    if (g->answers.dead || (s->sent == s->passed && s->insertion.size == 0))
         return true;
     if (g->over_us == 0)
         g->over_us = g->now_us;

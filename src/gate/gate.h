@@ -64,9 +64,8 @@ struct requests {
 
 struct answers {
     struct stream stream;
-    bool dead;         /* the server does not read any more */
+    bool dead; /* nothing more reaches the server: it reads no more, or its end of file was passed on */
     uint64_t ended_us; /* since when the worker's output is closed, while it lives; 0 = it is not */
-    bool closed;       /* that was passed on */
     bool unended;      /* the last line of a worker that ended is delivered, and lacked its newline */
 };
 
@@ -203,7 +202,7 @@ int answers_init(struct gate *g);
 void answers_turn(struct gate *g);
 static inline bool answers_take_insertion(const struct gate *g)
 {
-    return g->answers.dead || g->answers.closed || stream_may_insert(&g->answers.stream);
+    return g->answers.dead || stream_may_insert(&g->answers.stream);
 }
 /* Takes over text, which may be NULL. Only when answers_take_insertion(). */
 void answers_insert(struct gate *g, char *text, size_t size);

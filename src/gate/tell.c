@@ -218,12 +218,12 @@ static void say_of_beside(struct gate *g)
 
 static void say_state(struct gate *g)
 {
-    struct gate_says_message m = message(g, GATE_SAYS_STATE);
     if (!g->tell.state_due)
         return;
     gate_wake_at(g, g->tell.state_us + STATE_GAP_US);
     if (g->now_us < g->tell.state_us + STATE_GAP_US)
         return;
+    struct gate_says_message m = message(g, GATE_SAYS_STATE);
     describe_state(g, &m.state);
     if (!say(g, &m))
         return;
