@@ -134,8 +134,8 @@ static int names_split(const char *text, char ***ret)
 
 static bool names_repeat(char *const *words)
 {
-    for (size_t i = 1; words && words[i]; i++)
-        for (size_t j = 0; j < i; j++)
+    for (size_t i = 0; words && words[i]; i++)
+        for (size_t j = i + 1; words[j]; j++)
             if (strcmp(words[i], words[j]) == 0)
                 return true;
     return false;
@@ -199,8 +199,8 @@ static int units_parse(const struct key *key, void *owner, const char *text, str
     int r = units_split(text, &words, why);
     if (r < 0)
         return r;
-    bool is_all = strcmp(words[0], "*") == 0;
-    for (size_t i = 0; words[i]; i++)
+    bool is_all = words && strcmp(words[0], "*") == 0;
+    for (size_t i = 0; words && words[i]; i++)
         if (strcmp(words[i], "*") == 0 && words[1])
             return why_set(why, "* is every unit already\nwrite * alone, or names alone");
     words_replace(key, owner, is_all ? NULL : steal_ptr(&words));

@@ -129,7 +129,7 @@ struct unit_drain {
     struct stop_order order;
     uint64_t since_us; /* of what is asked for now */
     bool preparing;    /* the next process is being started; requests go on */
-    uint64_t id;    /* the PREPARE, then the DRAIN decision; 0 = nobody was asked */
+    uint64_t id;       /* the PREPARE, then the DRAIN decision; 0 = nobody was asked */
 };
 
 struct memory_view {

@@ -337,8 +337,8 @@ static bool waits_for_hold(const struct turn *t, const struct engine_unit *u, en
     uint64_t now = t->event->t_us;
     bool can_hold = (p->abilities & ABILITY_GATE) && p->ladder.hold_permyriad != 0 &&
                     now >= u->cannot.hold_until_us && now >= u->hold.cooldown_until_us;
-    bool held_in_vain = u->hold.on && u->hold.kind == DECISION_HOLD &&
-                        now - u->hold.kind_us >= p->ladder.hold_settle_us;
+    bool held_in_vain =
+        u->hold.on && u->hold.kind == DECISION_HOLD && now - u->hold.kind_us >= p->ladder.hold_settle_us;
     return reason == REASON_MEMORY_ETA && can_hold && !held_in_vain;
 }
 

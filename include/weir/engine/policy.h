@@ -85,8 +85,8 @@ struct unit_policy {
     uint16_t after[POLICY_AFTER_MAX]; /* start when these are ready, stop before them */
     uint16_t after_count;
     uint64_t ready_timeout_us;
-    bool overlap;             /* with a gate: a planned restart starts the next process before it ends this one */
-    uint64_t drain_us;        /* with a gate: how long a stop waits for answers in flight; 0 = not at all */
+    bool overlap;      /* with a gate: a planned restart starts the next process before it ends this one */
+    uint64_t drain_us; /* with a gate: how long a stop waits for answers in flight; 0 = not at all */
     uint64_t stop_timeout_us; /* from SIGTERM to cgroup.kill */
     uint64_t respawn_wait_us; /* wrapped: how long its server may take to start it anew */
     uint64_t backoff_min_us;  /* second failure in a row; the first restarts at once */
