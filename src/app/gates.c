@@ -239,8 +239,8 @@ static void take_note(struct gate_link *l, struct gate_says_message *m)
     }
     make_printable(m->method);
     make_printable(m->id);
-    if (m->note == GATE_NOTE_POISON)
-        supervisor_mark(l->s, u->index, "gate: %s %s (%" PRIu64 " bytes): %s", m->method, m->id, m->amount,
+    if (m->bytes)
+        supervisor_mark(l->s, u->index, "gate: %s %s (%" PRIu64 " bytes): %s", m->method, m->id, m->bytes,
                         note_text(m->note));
     else if (m->method[0] || m->id[0])
         supervisor_mark(l->s, u->index, "gate: %s %s: %s", m->method, m->id, note_text(m->note));

@@ -84,12 +84,13 @@ static bool fail_slot(struct gate *g, const struct gate_action *action)
                              .failure = action->failure,
                              .generation = g->generation,
                              .tries = slot->tries};
+    uint64_t bytes = g->ledger.slots[action->slot].line.copy.size;
     size_t size = 0;
     char *text = answer_for_slot(&a, &g->ledger, action->slot, &g->figures, &size);
     for (uint16_t at = g->ledger.slots[action->slot].first; at != LEDGER_NONE;
          at = g->ledger.ids[at].next_of_slot)
-        tell_note(g, note_of(action->failure), 1, g->figures.method[g->ledger.ids[at].method].name,
-                  &g->ledger.ids[at].id);
+        tell_request(g, note_of(action->failure), g->figures.method[g->ledger.ids[at].method].name,
+                     &g->ledger.ids[at].id, bytes);
     answers_insert(g, text, size);
     answers_forget_slot(g, action->slot);
     return true;

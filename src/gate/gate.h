@@ -100,7 +100,7 @@ struct beside {
 
 struct tell_note {
     enum gate_note note;
-    uint64_t amount;
+    uint64_t amount, bytes;
     uint32_t generation;
     char method[GATE_NAME_MAX], id[sizeof(((struct gate_says_message *)0)->id)];
 };
@@ -262,6 +262,9 @@ void tell_drained(struct gate *g);
 /* For the record. method, id may be NULL. */
 void tell_note(struct gate *g, enum gate_note note, uint64_t amount, const char *method,
                const struct scan_id *id);
+/* Of a request, with the bytes of its line; 0 = not known. */
+void tell_request(struct gate *g, enum gate_note note, const char *method, const struct scan_id *id,
+                  uint64_t bytes);
 static inline void tell_changed(struct gate *g)
 {
     g->tell.state_due = true;

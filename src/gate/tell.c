@@ -126,6 +126,14 @@ void tell_note(struct gate *g, enum gate_note note, uint64_t amount, const char 
         queue_note(g, note, amount, method, id);
 }
 
+void tell_request(struct gate *g, enum gate_note note, const char *method, const struct scan_id *id,
+                  uint64_t bytes)
+{
+    tell_note(g, note, 1, method, id);
+    struct tell *t = &g->tell;
+    t->notes[(t->note_first + t->note_count - 1) % TELL_NOTES_MAX].bytes = bytes;
+}
+
 static void say_notes(struct gate *g)
 {
     struct tell *t = &g->tell;
@@ -134,6 +142,7 @@ static void say_notes(struct gate *g)
         struct gate_says_message m = message(g, GATE_SAYS_NOTE);
         m.note = (uint32_t)n->note;
         m.amount = n->amount;
+        m.bytes = n->bytes;
         m.generation = n->generation;
         memcpy(m.method, n->method, sizeof(m.method));
         memcpy(m.id, n->id, sizeof(m.id));

@@ -73,6 +73,7 @@ class Said:
         self.order_id = get(data, "says.order_id")
         self.note = NOTE_NAMES.get(get(data, "says.note"), "?") if self.kind == "NOTE" else None
         self.amount = get(data, "says.amount")
+        self.bytes = get(data, "says.bytes")
         self.unit = get_text(data, "says.unit")
         self.method = get_text(data, "says.method")
         self.id = get_text(data, "says.id")

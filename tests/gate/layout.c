@@ -25,6 +25,7 @@ static void print_says(void)
     SAYS(order_id);
     SAYS(note);
     SAYS(amount);
+    SAYS(bytes);
     SAYS(unit);
     SAYS(method);
     SAYS(id);

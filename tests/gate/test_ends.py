@@ -240,6 +240,7 @@ def test_poison():
         equal({id: a["result"] for id, a in answers.items()}, {1: "get", 2: "get", 4: "get", 5: "get"})
         poison = supervisor.wait("NOTE", note="POISON")
         equal((poison.method, poison.id), ("die", "3"))
+        assert poison.bytes > 10, "the size of its line"
 
 
 def test_batches():

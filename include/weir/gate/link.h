@@ -154,6 +154,7 @@ struct gate_says_message {
     uint64_t order_id;        /* DRAINED */
     uint32_t note;            /* NOTE: enum gate_note */
     uint64_t amount;          /* NOTE */
+    uint64_t bytes;           /* NOTE: of the line of the request that it is about; 0 = not known */
     char unit[GATE_NAME_MAX]; /* HELLO */
     char method[GATE_NAME_MAX],
         id[136]; /* NOTE: of the request, where it is about one; id as it was written */
