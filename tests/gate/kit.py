@@ -414,6 +414,25 @@ def until(predicate, patience=PATIENCE):
         time.sleep(0.01)
 
 
+def stop(pid):
+    """A signal is on its way when kill returns: until it has arrived the process may still read."""
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: state_of(pid) == "T")
+
+
+def kill(pid):
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: state_of(pid) in ("", "Z"))
+
+
+def state_of(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return ""
+
+
 def equal(got, wanted):
     assert got == wanted, "got %.500r, wanted %.500r" % (got, wanted)
 

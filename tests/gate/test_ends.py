@@ -141,7 +141,7 @@ def test_unread_requests_are_sent_to_the_next_worker():
     with World(echo(log)) as (supervisor, gate):
         gate.request(0, "pid")
         pid = gate.answer()["result"]
-        os.kill(pid, signal.SIGSTOP)
+        stop(pid)
         for id in range(1, 9):
             gate.request(id, "add", pad="x" * 250_000)  # 2 MB: the pipe, the buffer, and the server's pipe
             if id == 4:
@@ -177,6 +177,49 @@ def test_died_in_the_middle_of_a_long_answer():
         supervisor.wait("NOTE", note="BROKEN")
 
 
+def test_died_after_an_answer_without_its_newline():
+    """It is delivered, with a newline, for other lines follow."""
+    with World(worker("script", "2", "+" + '{"jsonrpc":"2.0","id":1,"result":0}', "die")) as (supervisor, gate):
+        gate.request(1)
+        gate.request(2)
+        equal(gate.answer(), {"jsonrpc": "2.0", "id": 1, "result": 0})
+        equal(weir_of(gate.answer())["failure"], "ended")
+
+
+def test_what_was_written_before_the_end_is_delivered_however_slow_the_server():
+    """More than the server's pipe and the gate's buffer hold, and longer than the gate waits for others' output."""
+    with World(worker("parting", "900000")) as (supervisor, gate):
+        gate.request(1)
+        supervisor.wait("READY")
+        time.sleep(3.5)
+        got = 0
+        while got < 900_000:
+            got += len(gate.line()) + 1
+        equal(got, 900_000)
+        equal(weir_of(gate.answer())["failure"], "ended")
+
+
+def test_a_long_request_that_was_not_read_is_sent_again_once():
+    """Half of it was in the pipe of a worker that read nothing; the next one reads it, and dies: that is the end of it."""
+    with World() as (supervisor, gate):
+        gate.request(0, "pid")
+        pid = gate.answer()["result"]
+        stop(pid)
+        for id in range(1, 5):
+            gate.request(id, "add", pad="x" * 250_000)
+        supervisor.wait_state(lambda s: s["inflight"] == 4)
+        threading.Thread(target=gate.request, args=(5, "hang"), kwargs=dict(pad="x" * 400_000), daemon=True).start()
+        time.sleep(0.5)
+        os.kill(pid, signal.SIGKILL)
+        for id in range(1, 5):
+            answer = gate.answer()
+            equal((answer["id"], answer.get("result")), (id, "add"))
+        equal(gate.answer()["method"], "hung")
+        os.kill(running(gate)[0], signal.SIGKILL)
+        weir = weir_of(gate.answer())
+        equal((weir["method"], weir["failure"], weir["generation"]), ("hang", "ended", 2))
+
+
 def long_request(gate, id, method, part=1_500_000):
     """Half of a line that fits into no buffer; returns its rest."""
     line = json.dumps({"jsonrpc": "2.0", "id": id, "method": method, "params": "x" * 2 * part}).encode() + b"\n"
@@ -208,7 +251,7 @@ def test_died_in_the_middle_of_a_long_request():
 def test_died_while_reading_a_long_request_that_is_sent_again():
     with World(supervisor=dict(replay=("get",), replay_max=5)) as (supervisor, gate):
         gate.request(0, "pid")
-        os.kill(gate.answer()["result"], signal.SIGSTOP)
+        stop(gate.answer()["result"])
         rest = None
         writer = threading.Thread(target=gate.send, args=({"jsonrpc": "2.0", "id": 1, "method": "get", "params": "x" * 5_000_000},))
         writer.start()
@@ -218,7 +261,7 @@ def test_died_while_reading_a_long_request_that_is_sent_again():
             os.kill(pid, signal.SIGKILL)
             until(lambda: [p for p in running(gate) if p != pid])
             [pid] = running(gate)
-            os.kill(pid, signal.SIGSTOP)
+            stop(pid)
         os.kill(pid, signal.SIGCONT)
         equal(gate.answer()["result"], "get")
         writer.join(PATIENCE)

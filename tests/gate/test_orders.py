@@ -57,7 +57,7 @@ def test_hold_acts_at_the_next_line():
     with World(echo(log)) as (supervisor, gate):
         gate.request(0, "pid")
         pid = gate.answer()["result"]
-        os.kill(pid, signal.SIGSTOP)
+        stop(pid)
         writer = threading.Thread(target=lambda: [gate.request(id, "add", pad="x" * 1000) for id in range(1, 201)] and
                                   [gate.send({"jsonrpc": "2.0", "method": "note", "params": "x" * 1000}) for _ in range(2000)],
                                   daemon=True)
@@ -450,7 +450,7 @@ def test_gone_while_a_worker_waits_and_while_one_ends():
         equal(pid, ask.pid)  # the same child, asked for again
         supervisor.stop()
         since = len(supervisor.said)
-        os.kill(pid, signal.SIGKILL)
+        kill(pid)
         gate.request(2)
         assert gate.quiet()
         supervisor.start()

@@ -91,7 +91,7 @@ def flood(words):
 
 
 def script(words):
-    """Reads so many lines, writes the other words as lines: "die", "exitN" and "hang" are done instead."""
+    """Reads so many lines, writes the other words as lines: "die", "exitN" and "hang" are done instead. "+WORD": no newline."""
     source = lines()
     for _ in range(int(words[0])):
         next(source)
@@ -100,6 +100,8 @@ def script(words):
             os.kill(os.getpid(), 9)
         elif word.startswith("exit"):
             os._exit(int(word[4:]))
+        elif word.startswith("+"):
+            write(word[1:].encode())
         elif word != "hang":
             write(word.encode() + b"\n")
     for _ in source:
@@ -229,8 +231,15 @@ def slow_init(words):
         answer(member(line, b"id"))
 
 
+def parting(words):
+    """Fills its pipe, which the gate empties as it can, and is gone."""
+    next(lines())
+    write((b"x" * 999 + b"\n") * (int(words[0]) // 1000))
+    os.kill(os.getpid(), 9)
+
+
 KINDS = {"echo": echo, "cat": cat, "flood": flood, "script": script, "asker": asker, "late": late, "close": close,
-         "until-eof": until_eof, "signals": signals, "plain": plain, "fds": fds, "moody": moody, "greeter": greeter, "slow-init": slow_init, "talker": talker, "grower": grower}
+         "until-eof": until_eof, "signals": signals, "plain": plain, "fds": fds, "moody": moody, "greeter": greeter, "parting": parting, "slow-init": slow_init, "talker": talker, "grower": grower}
 
 if __name__ == "__main__":
     KINDS[sys.argv[1]](sys.argv[2:])
