@@ -81,20 +81,20 @@ static void end_growth(struct gate *g, int slot, uint16_t method)
 /* One message that answers a request. False: it is an earlier worker's, and goes no further. */
 static bool answered(struct gate *g, uint16_t at, const struct scan_message *m)
 {
-    const struct ledger_id id = g->ledger.ids[at];
-    int slot = id.slot;
+    const struct ledger_id *id = &g->ledger.ids[at];
+    int slot = id->slot;
     const struct ledger_slot *s = &g->ledger.slots[slot];
     bool last = s->count == 1;
     if (!gate_core_answered(&g->core, slot, g->core.generation, last)) {
-        tell_note(g, GATE_NOTE_LATE, 1, g->figures.method[id.method].name, &m->id);
+        tell_note(g, GATE_NOTE_LATE, 1, g->figures.method[id->method].name, &m->id);
         return false;
     }
-    figures_answer(&g->figures, id.method, m->has_error, g->now_us - id.since_us, g->now_us);
+    figures_answer(&g->figures, id->method, m->has_error, g->now_us - id->since_us, g->now_us);
     if (last && !s->is_batch)
-        end_growth(g, slot, id.method);
+        end_growth(g, slot, id->method);
     if (last && !s->is_batch && !m->has_error)
-        record_handshake(g, slot, &id.id);
-    (void)ledger_answer(&g->ledger, at);
+        record_handshake(g, slot, &id->id);
+    (void)ledger_answer(&g->ledger, at); /* *id is free now */
     if (last)
         answers_forget_slot(g, slot);
     tell_changed(g);

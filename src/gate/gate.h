@@ -193,9 +193,9 @@ void requests_worker_ended(struct gate *g);
 /* The place in the list of the handshake's methods, of those to be sent again; -1 = not there. */
 int requests_handshake_at(const struct gate *g, const char *method);
 
-/* takeback.c: reads back what is left in the worker's stdin; requests in it count as never sent, copies of them are made.
- * front_offset: where what was never written begins. */
-void takeback(struct gate *g, uint64_t front_offset);
+/* takeback.c: reads back what is left in the worker's stdin; requests in it count as never read, copies of them are made.
+ * After requests_recall(): of what was passed only the rest of a line that is being written is in the buffer. */
+void takeback(struct gate *g);
 
 /* answers.c */
 int answers_init(struct gate *g);

@@ -193,7 +193,7 @@ static void settle_copy(struct gate *g, int slot)
 static bool is_stale_response(const struct gate *g)
 {
     const struct stream *s = &g->requests.stream;
-    return s->scanner && front_line(g) == GATE_LINE_RESPONSE &&
+    return g->asked.count > 0 && s->scanner && front_line(g) == GATE_LINE_RESPONSE &&
            asked_is_stale(&g->asked, &s->scanner->line.message[0].id, g->lives);
 }
 
@@ -201,7 +201,7 @@ static bool is_stale_response(const struct gate *g)
 static void forget_asked(struct gate *g)
 {
     const struct scan_line *line = &g->requests.stream.scanner->line;
-    for (uint32_t i = 0; i < line->count; i++)
+    for (uint32_t i = 0; g->asked.count > 0 && i < line->count; i++)
         if (line->message[i].kind == SCAN_RESPONSE)
             asked_forget(&g->asked, &line->message[i].id);
 }
@@ -436,7 +436,7 @@ void requests_worker_ended(struct gate *g)
     struct requests *r = &g->requests;
     requests_recall(g);
     if (end_is_open(&g->child.in))
-        takeback(g, stream_front_offset(&r->stream));
+        takeback(g);
     if (r->stream.mode == STREAM_FORWARD) {
         r->cut = true;
         r->stream.mode = STREAM_SWALLOW;

@@ -75,7 +75,7 @@ static inline const char *stream_seen(const struct stream *s, size_t *ret_size)
 /* Where in what is written to `to` the front line begins. */
 static inline uint64_t stream_front_offset(const struct stream *s)
 {
-    return s->written + (s->passed - s->sent);
+    return s->written + (s->insertion.size - s->insertion.done) + (s->passed - s->sent);
 }
 
 /* Writes what may be written: 0: all of it; -EAGAIN: not all, an event will tell; another negative errno: nobody reads. */

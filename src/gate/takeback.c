@@ -95,7 +95,7 @@ static size_t read_rest(int fd, char **ret)
     return n > 0 ? (size_t)n : 0;
 }
 
-void takeback(struct gate *g, uint64_t front_offset)
+void takeback(struct gate *g)
 {
     struct stream *s = &g->requests.stream;
     struct taker t = {.g = g, .slot = -1};
@@ -105,13 +105,13 @@ void takeback(struct gate *g, uint64_t front_offset)
     t.offset = s->written - size;
     line_starts(&t);
     take(&t, rest, size);
-    take(&t, s->data + s->sent, (size_t)(front_offset - s->written));
+    take(&t, s->data + s->sent, s->passed - s->sent);
     if (t.slot >= 0 && !t.needs_copy) /* a copy that was being written */
         gate_core_unread(&g->core, t.slot);
     if (t.is_long && t.needs_copy && copy_is_kept(&t.copy)) {
         copy_move(&g->copies, &g->requests.copy, &t.copy);
         g->requests.copy_off = false;
-        g->requests.unread = true;
     }
+    g->requests.unread = t.is_long && copy_is_kept(&g->requests.copy);
     copy_drop(&g->copies, &t.copy);
 }

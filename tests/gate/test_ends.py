@@ -80,7 +80,10 @@ def kill_at_random(kills, seed, pads, methods, replay):
                 reader.wait(lambda answers: len(answers) >= enough)
                 time.sleep(rng.choice((0, 0.001, 0.003, 0.01)))
                 for pid in running(gate):
-                    os.kill(pid, signal.SIGKILL)
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        continue  # of the last kill
                     killed += 1
             stop.set()
             server.join(PATIENCE)

@@ -142,7 +142,7 @@ static bool is_writing(void *user)
     bool found = false;
     DIR *tasks = opendir("/proc/self/task");
     for (struct dirent *e; tasks && (e = readdir(tasks));) {
-        char path[64], text[32] = "";
+        char path[64], text[256] = "";
         (void)snprintf(path, sizeof(path), "/proc/self/task/%.20s/syscall", e->d_name);
         found |= fd_read_text_at(AT_FDCWD, path, text, sizeof(text)) > 0 &&
                  strtol(text, NULL, 10) == SYS_write && text[0] >= '0' && text[0] <= '9';
