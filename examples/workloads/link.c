@@ -312,7 +312,8 @@ static void answer_call(struct link *link, int64_t id, int result, json_t *answe
     pthread_mutex_unlock(&link->lock);
     if (open)
         return;
-    refuse_answer(link, id, asked);
+    if (!atomic_load(&link->stopping)) /* then nobody waits for what is still on its way */
+        refuse_answer(link, id, asked);
     json_decref(answer);
 }
 
