@@ -229,9 +229,10 @@ static void say_state(struct gate *g)
 {
     if (!g->tell.state_due)
         return;
-    gate_wake_at(g, g->tell.state_us + STATE_GAP_US);
-    if (g->now_us < g->tell.state_us + STATE_GAP_US)
+    if (g->now_us < g->tell.state_us + STATE_GAP_US) {
+        gate_wake_at(g, g->tell.state_us + STATE_GAP_US);
         return;
+    }
     struct gate_says_message m = message(g, GATE_SAYS_STATE);
     describe_state(g, &m.state);
     if (!say(g, &m))
@@ -252,12 +253,9 @@ static void say_methods(struct gate *g)
     }
 }
 
-static void each_second(struct gate *g)
+static void say_second(struct gate *g)
 {
     struct tell *t = &g->tell;
-    gate_wake_at(g, t->second_us + USEC_PER_SEC);
-    if (g->now_us < t->second_us + USEC_PER_SEC)
-        return;
     t->second_us = g->now_us;
     t->resident_bytes = resident_bytes();
     t->state_due = true;
@@ -267,6 +265,13 @@ static void each_second(struct gate *g)
             t->pending[note] = 0;
         }
     say_methods(g);
+}
+
+static void each_second(struct gate *g)
+{
+    if (g->now_us >= g->tell.second_us + USEC_PER_SEC)
+        say_second(g);
+    gate_wake_at(g, g->tell.second_us + USEC_PER_SEC);
 }
 
 void tell_last(struct gate *g)
@@ -293,7 +298,7 @@ void tell_turn(struct gate *g)
     if (t->ask_due && say_ask(g))
         t->ask_due = false;
     say_of_beside(g);
-    say_notes(g);
     each_second(g);
+    say_notes(g);
     say_state(g);
 }

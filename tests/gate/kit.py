@@ -314,7 +314,7 @@ class Gate:
         while b"\n" not in self.buffer:
             if not select.select([self.stdout], [], [], max(0, end - time.monotonic()))[0]:
                 raise AssertionError("no line within %g s; so far %r; stderr %r" % (patience, self.buffer[:200], self.stderr()))
-            data = os.read(self.stdout, 1 << 20)
+            data = os.read(self.stdout, 1 << 16)
             if not data:
                 assert not self.buffer, "half a line at the end: %r" % self.buffer[:200]
                 return None

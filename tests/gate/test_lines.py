@@ -18,7 +18,7 @@ def pump(gate, data, rng, largest=200_000):
     writer.start()
     parts = []
     while True:
-        part = os.read(gate.stdout, 1 << 20)
+        part = os.read(gate.stdout, 1 << 16)
         if not part:
             break
         parts.append(part)
@@ -103,7 +103,7 @@ def test_random_lines_final_newline():
 
 
 def test_json_lines():
-    same(messages(random.Random(4), 2000 if SANITIZED else 10000), 4)
+    same(messages(random.Random(4), 1000 if SANITIZED else 4000), 4)
 
 
 def test_final_long_line_without_newline():
@@ -200,7 +200,7 @@ def test_both_pipes_full():
         assert not written, "18 MB went somewhere"
         got = b""
         while len(got) < len(data):
-            part = os.read(gate.stdout, 1 << 20)
+            part = os.read(gate.stdout, 1 << 16)
             assert part
             got += part
         assert got == data
@@ -219,7 +219,7 @@ def test_answers_are_read_while_requests_cannot_be_written():
         thread.start()
         total = 0
         while True:
-            part = os.read(gate.stdout, 1 << 20)
+            part = os.read(gate.stdout, 1 << 16)
             if not part:
                 break
             total += len(part)
@@ -246,7 +246,7 @@ def test_huge_lines_in_little_memory():
         gate.request(3, "big%d" % size)
         got = 0
         while True:
-            part = os.read(gate.stdout, 1 << 20)
+            part = os.read(gate.stdout, 1 << 16)
             got += len(part)
             peak = max(peak, gate.status("VmRSS"))
             if part.endswith(b"\n"):

@@ -609,6 +609,20 @@ def test_figures_of_many_methods():
         assert state["resident_bytes"] > 100_000
 
 
+def test_its_state_is_told_each_second():
+    with World() as (supervisor, gate):
+        ready(supervisor, gate)
+        time.sleep(1.5)
+        since = len(supervisor.said)
+        time.sleep(3.2)
+        told = [s.kind for s in supervisor.said[since:]]
+        equal(told, ["STATE"] * len(told))
+        assert 3 <= len(told) <= 4, told
+        # and together with it what there may be thousands of
+        gate.write(b"no JSON\n" * 1000)
+        equal(supervisor.wait("NOTE", note="NOT_JSON").amount, 1000)
+
+
 def test_usage():
     for words in ([], ["--unit", "w"], ["--unit", "w", "--run-dir", "/tmp"], ["--nonsense"],
                   ["--unit", "w" * 64, "--run-dir", "/tmp", "--path", "/x", "--", "true"]):
