@@ -532,6 +532,7 @@ def test_signals_are_passed_on():
 def test_dies_of_the_signal_its_worker_died_of():
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         with World(worker("plain")) as (supervisor, gate):
+            equal(gate.line(), b"ready")
             gate.request(1, "hang")
             supervisor.wait_state(lambda s: s["inflight"] == 1)
             gate.process.send_signal(number)

@@ -170,9 +170,11 @@ def signals(words):
 
 
 def plain(words):
-    """As a program that does not care about signals: they end it."""
+    """As a program that does not care about signals: they end it. It says when that is so: an interpreter that
+    still starts takes an interrupt otherwise."""
     import signal
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    write(b"ready\n")
     for _ in lines():
         pass
 

@@ -39,20 +39,24 @@ plateau() {
 }
 for second in 8 20 21 69 154; do plateau $second; done
 
-# 2. On the way, at 20 times the speed: each sample lies between the trace's values 2 s before and after.
+# 2. On the way, at 20 times the speed: each sample lies between the trace's values 2 s before and after. It runs
+#    only between two looks at it: what it reported last and what it is belong together, and a slow host is no matter.
 start "$scratch/run" "$TRACE_PLAYER" --memory-scale 1/$scale --time-scale 20 --report 0.5 --from 18 --to 100 --at-end exit "$record"
 runner=$pid
-for wait in 0.4 0.5 0.6 0.8 1; do
+for wait in 0.4 0.5 0.6 0.8 0.5; do
+    kill -CONT "$runner"
     sleep $wait
+    kill -STOP "$runner"
     mb=$(rss_mb "$runner") threads=$(status_of "$runner" Threads)
     at=$(tail -n 1 "$scratch/run" | cut -d, -f1)
+    names=$(cat /proc/"$runner"/task/*/comm 2>/dev/null | sort -u | tr '\n' ' ')
     low=$(awk -v v="$(scaled_mb "$(awk -v t="$at" 'BEGIN{print t - 2}')")" -v f="$floor" 'BEGIN { print v - 2 }')
     high=$(awk -v v="$(scaled_mb "$(awk -v t="$at" 'BEGIN{print t + 2}')")" -v f="$floor" 'BEGIN { print (v > f ? v : f) + 2 }')
     within "$mb" "$low" "$high" "playing, at $at s: VmRSS $mb MB"
     within "$threads" "$(awk -v v="$(recorded "$(awk -v t="$at" 'BEGIN{print t - 2}')" 4)" 'BEGIN { print int(v) - 2 }')" \
         "$(awk -v v="$(recorded "$(awk -v t="$at" 'BEGIN{print t + 2}')" 4)" 'BEGIN { print int(v) + 2 }')" "playing, at $at s: $threads threads"
 done
-names=$(cat /proc/"$runner"/task/*/comm 2>/dev/null | sort -u | tr '\n' ' ')
+kill -CONT "$runner"
 like "$names" "lance-cpu *tokio-rt-worker*" "threads carry the recorded names"
 check "the run ends with the trace" until_true 10 gone "$runner"
 wait "$runner"
@@ -67,7 +71,8 @@ start "$scratch/jump" "$TRACE_PLAYER" --memory-scale 1/$scale --time-scale 2 --r
 wait "$pid"
 near "$(awk -F', ' 'NF == 4 && $1 >= 20.49 && $1 < 30 { print $2; exit }' "$scratch/jump")" "$(scaled_mb 20.5)" 3 "half way through the jump half of it is there"
 
-# 4. Stopped for a second in front of that jump (20 s of trace at this speed), it goes on where it was.
+# 4. Stopped for a second in front of that jump (20 s of trace at this speed), it goes on where it was: what it played
+#    afterwards is no more than the time that it ran, and its memory is the trace's there.
 start "$scratch/stopped" "$TRACE_PLAYER" --memory-scale 1/$scale --time-scale 20 --report 0.2 --from 10 "$record"
 position() { tail -n 1 "$scratch/stopped" | cut -d, -f1; }
 past() { awk -v p="$(position)" -v t="$1" 'BEGIN { exit !(p + 0 >= t) }'; }
@@ -75,20 +80,27 @@ until_true 5 past 14
 kill -STOP "$pid"
 before_mb=$(rss_mb "$pid") before=$(position)
 sleep 1
+since=$EPOCHREALTIME
 kill -CONT "$pid"
 sleep 0.03
+kill -STOP "$pid"
+ran=$(awk -v a="$since" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }')
 after_mb=$(rss_mb "$pid") after=$(position)
-within "$after_mb" "$(awk -v m="$before_mb" 'BEGIN { print m - 1 }')" "$(awk -v m="$before_mb" 'BEGIN { print m + 3 }')" \
+kill -CONT "$pid"
+within "$after_mb" "$(awk -v m="$before_mb" 'BEGIN { print m - 1 }')" "$(awk -v m="$before_mb" -v t="$(scaled_mb "$after")" 'BEGIN { print (m > t ? m : t) + 3 }')" \
     "stopped for 1 s: memory did not jump ($before_mb, then $after_mb MB)"
-within "$after" "$before" "$(awk -v p="$before" 'BEGIN { print p + 4 }')" "stopped for 1 s: trace time did not jump ($before, then $after s)"
+within "$after" "$before" "$(awk -v p="$before" -v s="$ran" 'BEGIN { print p + 20 * s + 4 }')" \
+    "stopped for 1 s: trace time did not jump ($before, then $after s; it ran for $ran s)"
 check "then it plays on" until_true 5 past 22
 within "$(rss_mb "$pid")" "$(awk -v v="$(scaled_mb 22)" 'BEGIN { print v - 2 }')" 200 "and the jump comes"
 kill "$pid"
 
 # 5. Memory can fall, and threads too.
 printf 'Time(s), RSS(MB), VSZ(MB), Threads\n0, 120, 0, 20\n1, 40, 0, 5\n' >"$scratch/fall.log"
-start "$scratch/fall" "$TRACE_PLAYER" --time-scale 4 "$scratch/fall.log"
-sleep 0.9
+start "$scratch/fall" "$TRACE_PLAYER" --time-scale 4 --report 0.5 "$scratch/fall.log"
+until_true 20 grep -q '^1.00, ' "$scratch/fall"
+fallen() { [[ $(status_of "$pid" Threads) == 5 ]]; }
+until_true 5 fallen || true
 near "$(rss_mb "$pid")" 40 2 "memory falls where the trace falls"
 is "$(status_of "$pid" Threads)" 5 "threads end where the trace has fewer"
 kill "$pid"
