@@ -87,6 +87,13 @@ bool gates_may_come(const struct unit_runtime *u)
     return u->gated && !gates_has(u) && u->gate_lost_told != u->generation && u->gate_lost_us != GATE_IS_DEAD;
 }
 
+/* Its end closes its files first; it is seen to be dead a moment later. */
+static bool is_dying(const struct gate_link *l)
+{
+    char byte;
+    return is_dead(l) || recv(l->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 bool gates_are_lost(const struct unit_runtime *u)
 {
     int status;
@@ -94,7 +101,7 @@ bool gates_are_lost(const struct unit_runtime *u)
         return false;
     FOR_EACH_LINK(u, l)
     {
-        if (!is_dead(l))
+        if (!is_dying(l))
             return false;
     }
     return true;

@@ -290,16 +290,17 @@ static bool know_from_gate(const struct unit_runtime *u, struct event_exit *ret)
     return true;
 }
 
-/* Evidence first, then the event. A non-child's status is told only once its parent has reaped it: ask again
- * for a while, then say that it is not known. */
+/* Evidence first, then the event. A non-child's status is told only once its parent has reaped it: ask again for a
+ * while, then say that it is not known. A gated one's end waits for its gate to tell it or to be dead as well, its status
+ * known or not: a worker ends with code 0 when its gate was killed, and may be seen to have ended first. */
 static void try_exit(struct unit_runtime *u)
 {
     struct event_exit end = {0};
     int r = host_process_end(u->pid, u->pidfd, u->how == EVENT_HOW_SPAWNED, &end);
-    bool may_come =
-        u->how != EVENT_HOW_SPAWNED && ((u->s->info.features & HOST_FEATURE_EXIT_INFO) || gates_has(u));
-    bool wait = !know_from_gate(u, &end) && may_come && (r == -EAGAIN || !end.status_known) &&
-                now_us() < u->exited_us + EXIT_RETRY_MAX_US;
+    bool told = know_from_gate(u, &end);
+    bool open = gates_has(u) ||
+                ((u->s->info.features & HOST_FEATURE_EXIT_INFO) && (r == -EAGAIN || !end.status_known));
+    bool wait = !told && open && u->how != EVENT_HOW_SPAWNED && now_us() < u->exited_us + EXIT_RETRY_MAX_US;
     if (!wait) {
         post_exited(u, &end);
         return;
