@@ -26,7 +26,7 @@ void beside_init(struct gate *g)
 
 static int watch_exec(const struct gate *g)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = TAG_BESIDE_EXEC};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = TAG_BESIDE_EXEC};
     return epoll_ctl(g->epoll_fd, EPOLL_CTL_ADD, g->beside.child.exec_fd, &event) < 0 ? -errno : 0;
 }
 
@@ -231,8 +231,8 @@ bool beside_take_over(struct gate *g)
     g->child = b->child;
     child_init(&b->child);
     forget(g);
-    (void)epoll_ctl(g->epoll_fd, EPOLL_CTL_DEL, g->child.in.fd, NULL);
-    (void)epoll_ctl(g->epoll_fd, EPOLL_CTL_DEL, g->child.out.fd, NULL);
+    end_unwatch(&g->child.in);
+    end_unwatch(&g->child.out);
     g->child.out.ready = g->child.in.ready = true;
     return end_watch(&g->child.in, g->epoll_fd, TAG_WORKER_IN) == 0 &&
            end_watch(&g->child.out, g->epoll_fd, TAG_WORKER_OUT) == 0;

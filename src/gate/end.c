@@ -37,28 +37,39 @@ static enum end_kind adopt_kind(int fd, bool reads)
 
 void end_adopt(struct end *e, int fd, bool reads)
 {
-    *e = (struct end){.fd = fd, .kind = adopt_kind(fd, reads), .reads = reads, .ready = true};
+    *e = (struct end){.fd = fd, .kind = adopt_kind(fd, reads), .reads = reads, .ready = true, .epoll_fd = -1};
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
 void end_own(struct end *e, int fd, bool reads)
 {
-    *e = (struct end){.fd = fd, .kind = END_OWN, .reads = reads, .ready = true};
+    *e = (struct end){.fd = fd, .kind = END_OWN, .reads = reads, .ready = true, .epoll_fd = -1};
 }
 
 void end_close(struct end *e)
 {
+    end_unwatch(e);
     cleanup_close(&e->fd);
     *e = END_NULL;
 }
 
-int end_watch(const struct end *e, int epoll_fd, uint64_t tag)
+int end_watch(struct end *e, int epoll_fd, uint64_t tag)
 {
     struct epoll_event event = {.events = EPOLLET | (e->reads ? EPOLLIN | EPOLLRDHUP : EPOLLOUT),
                                 .data.u64 = tag};
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, e->fd, &event) == 0 || errno == EPERM)
-        return 0;
-    return -errno;
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, e->fd, &event) < 0)
+        return errno == EPERM ? 0 : -errno;
+    e->epoll_fd = epoll_fd;
+    return 0;
+}
+
+/* Closing alone does not do it: a child that was just forked has our descriptors for a moment more, and what happens to an
+ * old worker's pipe then would be taken for its successor's. */
+void end_unwatch(struct end *e)
+{
+    if (e->epoll_fd >= 0)
+        (void)epoll_ctl(e->epoll_fd, EPOLL_CTL_DEL, e->fd, NULL);
+    e->epoll_fd = -1;
 }
 
 void end_event(struct end *e, uint32_t events)

@@ -29,12 +29,13 @@ enum end_kind {
 struct end {
     int fd; /* owned; -1 = closed */
     enum end_kind kind;
-    bool reads;  /* it is for reading, else for writing */
-    bool ready;  /* worth a try */
-    bool hungup; /* the other side is closed: what is left may be read */
+    bool reads;   /* it is for reading, else for writing */
+    bool ready;   /* worth a try */
+    bool hungup;  /* the other side is closed: what is left may be read */
+    int epoll_fd; /* borrowed: that watches it; -1 = none */
 };
 
-#define END_NULL ((struct end){.fd = -1})
+#define END_NULL ((struct end){.fd = -1, .epoll_fd = -1})
 
 /* Takes over fd, keeping its number. Never fails: what is worst is a plain end. */
 void end_adopt(struct end *e, int fd, bool reads);
@@ -46,8 +47,11 @@ static inline bool end_is_open(const struct end *e)
     return e->fd >= 0;
 }
 
-/* Adds it to the epoll set, with `tag` as its data. 0 also for a file that cannot be watched: it is always ready. */
-int end_watch(const struct end *e, int epoll_fd, uint64_t tag);
+/* Adds it to the epoll set, with `tag` as its data, until it is closed. 0 also for a file that cannot be watched: it is
+ * always ready. */
+int end_watch(struct end *e, int epoll_fd, uint64_t tag);
+/* Takes it out again. */
+void end_unwatch(struct end *e);
 /* What epoll told of it. */
 void end_event(struct end *e, uint32_t events);
 

@@ -36,7 +36,7 @@ static void begin_end(struct gate *g, pid_t pid, int status, bool waited);
 
 static int watch_child(struct gate *g)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = TAG_EXEC};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = TAG_EXEC};
     int r = end_watch(&g->child.in, g->epoll_fd, TAG_WORKER_IN);
     if (r == 0)
         r = end_watch(&g->child.out, g->epoll_fd, TAG_WORKER_OUT);

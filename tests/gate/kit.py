@@ -389,6 +389,7 @@ class World:
     def __exit__(self, *error):
         if error[0]:
             print("# stderr of the gate and its workers: %s" % self.gate.stderr()[-2000:])
+            print("# exit status: %r" % self.gate.process.poll())
             print("# said: %r" % self.supervisor.said[-12:])
         self.close()
 
