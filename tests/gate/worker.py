@@ -170,10 +170,11 @@ def signals(words):
 
 
 def plain(words):
-    """As a program that does not care about signals: they end it. It says when that is so: an interpreter that
-    still starts takes an interrupt otherwise."""
+    """As a program that does not care about signals: they end it, whatever a background job of a shell had ignored. It
+    says when that is so: an interpreter that still starts takes an interrupt otherwise."""
     import signal
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     write(b"ready\n")
     for _ in lines():
         pass
