@@ -89,7 +89,7 @@ after_mb=$(rss_mb "$pid") after=$(position)
 kill -CONT "$pid"
 within "$after_mb" "$(awk -v m="$before_mb" 'BEGIN { print m - 1 }')" "$(awk -v m="$before_mb" -v t="$(scaled_mb "$after")" 'BEGIN { print (m > t ? m : t) + 3 }')" \
     "stopped for 1 s: memory did not jump ($before_mb, then $after_mb MB)"
-within "$after" "$before" "$(awk -v p="$before" -v s="$ran" 'BEGIN { print p + 20 * s + 4 }')" \
+within "$after" "$before" "$(awk -v p="$before" -v s="$ran" 'BEGIN { print p + 20 * s + 3.4 }')" \
     "stopped for 1 s: trace time did not jump ($before, then $after s; it ran for $ran s)"
 check "then it plays on" until_true 5 past 22
 within "$(rss_mb "$pid")" "$(awk -v v="$(scaled_mb 22)" 'BEGIN { print v - 2 }')" 200 "and the jump comes"
